@@ -1,0 +1,50 @@
+# The usual ways in. Nothing clever happens here: the work is in scripts/, CMakePresets.json and cargo.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-sanitizers bench lint format install clean guests bootstrap
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+run: build guests ## build, then run hundreds of copies of real programs
+	scripts/demo build/dev/bin/weft
+
+build: bootstrap ## build the library, the command line and the tests (build/dev)
+	cmake --preset dev --log-level=WARNING
+	cmake --build --preset dev -j $(JOBS)
+
+test: build guests ## run every test
+	ctest --preset dev -j $(JOBS)
+
+test-sanitizers: bootstrap guests ## run the tests under ASan + UBSan, then under TSan (takes long)
+	scripts/test-sanitizers $(JOBS)
+
+bench: bootstrap ## release build (fat LTO: 10 minutes and more), then the table of comparisons
+	@scripts/bootstrap --bench
+	cmake --preset release --log-level=WARNING
+	cmake --build --preset release -j $(JOBS)
+	bench/run
+
+lint: bootstrap ## include directions, formatting, clang-tidy, clippy, shell scripts, words
+	@scripts/bootstrap --lint
+	scripts/lint all
+
+format: bootstrap ## format the C++ and Rust sources in place
+	scripts/lint format-in-place
+
+install: bootstrap ## release build, installed below PREFIX (default /usr/local)
+	cmake --preset release --log-level=WARNING -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --build --preset release -j $(JOBS)
+	cmake --install build/release
+
+guests: bootstrap ## build the guest programs (build/guests)
+	@scripts/build-guests
+
+bootstrap: ## install what is missing on this machine
+	@scripts/bootstrap
+
+clean: ## remove everything that was built
+	rm -rf build

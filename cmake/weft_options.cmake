@@ -1,0 +1,46 @@
+# What every translation unit of Weft is compiled with: one INTERFACE target, weft_options.
+
+add_library(weft_options INTERFACE)
+target_compile_features(weft_options INTERFACE cxx_std_23)
+target_include_directories(weft_options INTERFACE
+  ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(weft_options SYSTEM INTERFACE ${PROJECT_SOURCE_DIR}/engine/include)
+target_compile_options(weft_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+  -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+  # Backtraces of our own faults and profiles need frame pointers; the cost is below what we can measure.
+  -fno-omit-frame-pointer)
+if(WEFT_WERROR)
+  target_compile_options(weft_options INTERFACE -Werror)
+endif()
+
+find_package(Threads REQUIRED)
+target_link_libraries(weft_options INTERFACE Threads::Threads)
+
+# Sanitizers cover everything outside the engine; the engine archive itself stays as cargo built it.
+if(WEFT_SANITIZE)
+  target_compile_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE})
+  target_compile_definitions(weft_options INTERFACE WEFT_SANITIZE=1)
+endif()
+
+# The engine archive is large: a fast linker halves the edit-compile-test loop.
+find_program(WEFT_LLD NAMES ld.lld-19 ld.lld)
+find_program(WEFT_MOLD NAMES mold)
+if(WEFT_LLD)
+  # -fuse-ld takes no path from GCC, so the linker gets a directory of its own under the name GCC looks for.
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/linker)
+  file(CREATE_LINK ${WEFT_LLD} ${PROJECT_BINARY_DIR}/linker/ld.lld SYMBOLIC)
+  target_link_options(weft_options INTERFACE -fuse-ld=lld -B${PROJECT_BINARY_DIR}/linker)
+elseif(WEFT_MOLD)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/linker)
+  file(CREATE_LINK ${WEFT_MOLD} ${PROJECT_BINARY_DIR}/linker/ld.mold SYMBOLIC)
+  target_link_options(weft_options INTERFACE -fuse-ld=mold -B${PROJECT_BINARY_DIR}/linker)
+endif()
+
+find_program(WEFT_CCACHE ccache)
+if(WEFT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${WEFT_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${WEFT_CCACHE})
+endif()
