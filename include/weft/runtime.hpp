@@ -1,0 +1,147 @@
+// The runtime: workers, the engine, and everything that runs on them.
+//
+//   weft::Result<weft::Runtime> runtime = weft::Runtime::create();
+//   weft::Result<weft::Module> module = runtime->load("app.wasm");
+//   weft::Result<weft::Process> process = runtime->spawn({.module = *module, .output = weft::Output::inherit()});
+//   return process->join().success() ? 0 : 1;
+//
+// All functions may be called from any thread unless they say otherwise. Several runtimes may live in one program. Destroying the last
+// copy of a Runtime shuts it down: it kills what still runs and waits for that.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weft/dump.hpp"
+#include "weft/error.hpp"
+#include "weft/host.hpp"
+#include "weft/module.hpp"
+#include "weft/process.hpp"
+#include "weft/task.hpp"
+#include "weft/trace.hpp"
+
+namespace weft {
+
+struct RuntimeOptions {
+  unsigned workers = 0;                                    // OS threads that run tasks; 0: one per core this program may use
+  Duration quantum = std::chrono::milliseconds(1);         // how long a task runs while others wait for its worker
+  unsigned processes_max = 10'000;                         // alive at once; spawn() beyond it fails with kExhausted
+  std::uint64_t stack_bytes = 512U << 10;                  // of each guest
+  std::uint64_t memory_bytes_max = 4ULL << 30;             // no linear memory of any process grows beyond it
+  unsigned blocking_threads_max = 64;                      // of the pool for blocking work
+  bool fuel = false;                                       // count instructions, so that Limits::fuel works (costs about 20 %)
+  bool preemption = true;                                  // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
+  bool cache = true;                                       // keep compiled code on disk
+  std::filesystem::path cache_directory;                   // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
+  HostFunctions host;                                      // what guests may import beside WASI
+  bool trace = false;                                      // record events for Runtime::trace()
+};
+
+// What a shutdown left undone. Empty lists mean that all went well.
+struct ShutdownReport {
+  std::vector<TaskDump> cancelled;  // did not end by themselves in time, and were cancelled
+  std::vector<TaskDump> surviving;  // did not even end then: a bug of ours, or a host call that never returns
+};
+
+// How many of each exist now, and how much has been done since the start.
+struct RuntimeStats {
+  unsigned workers = 0;
+  std::uint64_t processes = 0;         // alive
+  std::uint64_t processes_spawned = 0;
+  std::uint64_t tasks = 0;             // alive: fibers of guests, and coroutines
+  std::uint64_t switches = 0;
+  std::uint64_t preemptions = 0;
+  std::uint64_t steals = 0;
+  std::uint64_t blocking_threads = 0;
+  std::uint64_t timers = 0;            // waiting
+};
+
+// A spec made ready once, to be spawned many times.
+class Program {
+ public:
+  Program() = default;
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+  struct State;
+  explicit Program(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  const std::shared_ptr<const State>& state() const noexcept { return state_; }
+
+ private:
+  std::shared_ptr<const State> state_;
+};
+
+// What may differ from copy to copy of a Program. Unset: as in its spec.
+struct SpawnOptions {
+  std::optional<std::string> name;
+  std::optional<Output> output;
+  std::optional<Priority> priority;
+};
+
+class Runtime {
+ public:
+  // Fails with kBadArgument on options that make no sense (each names itself), kExhausted when the machine refuses threads or
+  // address space.
+  static Result<Runtime> create(RuntimeOptions options = {});
+
+  // Reads and compiles a file: wasm binary or text, a module or a component. kNotFound, kPermission, kIo, kInvalidModule,
+  // kUnsupportedFeature. May take seconds; from a task, call it inside weft::blocking().
+  Result<Module> load(const std::filesystem::path& path) const;
+  Result<Module> compile(std::span<const std::uint8_t> bytes, std::string name) const;
+  // The machine code that Module::serialize() gave. It runs unchecked: load only what you would run natively. kIncompatible when it
+  // was made by another version, configuration or kind of processor.
+  Result<Module> load_precompiled(const std::filesystem::path& path) const;
+
+  // Links the module with WASI and the host functions, opens its directories, checks its limits. kMissingImport, kNoEntryPoint,
+  // kBadArgument, kNotFound, kPermission.
+  Result<Program> prepare(ProcessSpec spec) const;
+
+  // Starts a process; never blocks, never waits for a worker. kExhausted at RuntimeOptions::processes_max or at a limit of the
+  // machine, before anything is lost; kCancelled once the runtime shuts down.
+  Result<Process> spawn(const Program& program, SpawnOptions options = {}) const;
+  Result<Process> spawn(ProcessSpec spec) const;
+
+  // Starts a coroutine as a task. After the shutdown has begun its handle reports kCancelled.
+  template <class T>
+  JoinHandle<T> start(Task<T> task, Priority priority = kPriorityNormal, std::string_view name = "task") const {
+    auto join = std::make_shared<detail::TypedJoinState<T>>();
+    start_body(std::make_unique<detail::StartedTask<T>>(std::move(task), join), join, priority, name);
+    return JoinHandle<T>(std::move(join));
+  }
+
+  // Every task with its state, what it waits for and since when; with guest_stacks also where each guest is (this wakes parked guests
+  // once and waits a moment for running ones; at most `bound`).
+  std::vector<TaskDump> dump(bool guest_stacks = false, Duration bound = std::chrono::milliseconds(200)) const;
+
+  RuntimeStats stats() const;
+  const RuntimeOptions& options() const noexcept;
+  // What creation had to do without: a cache that cannot be written, for instance. One line each.
+  const std::vector<std::string>& warnings() const noexcept;
+
+  // The events so far (RuntimeOptions::trace); dropped ones are counted in it.
+  Trace trace() const;
+
+  // Refuses new work, waits up to `drain` for the rest, cancels what is left, waits up to `cancel`, and reports. Once; later calls
+  // return an empty report. Never from a task.
+  ShutdownReport shutdown(Duration drain, Duration cancel = std::chrono::seconds(2)) const;
+
+  struct State;
+  explicit Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  const std::shared_ptr<State>& state() const noexcept { return state_; }
+
+ private:
+  void start_body(std::unique_ptr<detail::Started> body, const std::shared_ptr<detail::JoinState>& join, Priority priority,
+                  std::string_view name) const;
+  std::shared_ptr<State> state_;
+};
+
+// "0.1.0", and the engine's "wasmtime 48.0.8".
+std::string_view version() noexcept;
+std::string_view engine_version() noexcept;
+
+}  // namespace weft
