@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   for (std::uint64_t run = 0; run < runs; ++run) {
     const Input input = mutate(corpus[random() % corpus.size()], corpus, random);
     if (keep) {
-      std::ofstream stream(std::string(argv[0]) + ".crash", std::ios::binary);
+      std::ofstream stream(std::string{argv[0]} + ".crash", std::ios::binary);
       stream.write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
     }
     LLVMFuzzerTestOneInput(input.data(), input.size());
