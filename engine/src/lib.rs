@@ -1,0 +1,28 @@
+//! The engine of Weft: Wasmtime behind a C ABI.
+//!
+//! Thin on purpose: this crate compiles modules, links them to host functions and runs each process's main call as a
+//! future that somebody else polls. Which call runs when, for how long and under which limits is decided by the C++ side
+//! through [`hooks::Hooks`]. The C header `include/weft_engine.h` is generated from these sources by cbindgen; a test fails
+//! when the two differ (`WEFT_WRITE_HEADER=1 cargo test -p weft-engine --test header` writes it).
+//!
+//! Rules that hold for every exported function:
+//! * No panic leaves it: a panic becomes an error of kind `Internal` (or, where nothing can be returned, an abort with a
+//!   message).
+//! * Pointers that are not documented as "may be NULL" must be valid; a NULL there is a bug of the caller and asserted.
+//! * Strings that come in are borrowed for the call; strings that go out are borrowed from the object asked.
+
+// Everything unsafe here is one of two things: a pointer that came through the C ABI, or a place named in docs/design/engine.md.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod abi;
+pub mod backtrace;
+pub mod call;
+pub mod engine;
+pub mod error;
+pub mod hooks;
+pub mod inspect;
+pub mod linker;
+pub mod module;
+pub mod outcome;
+pub mod program;
+pub mod wasi;
