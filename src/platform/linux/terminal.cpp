@@ -1,0 +1,22 @@
+#include "platform/terminal.hpp"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace weft::platform {
+
+bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1; }
+
+unsigned terminal_columns(int fd) noexcept {
+  winsize size{};
+  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+bool reader_gone(int fd) noexcept {
+  pollfd state{.fd = fd, .events = POLLOUT, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
+}  // namespace weft::platform
