@@ -66,11 +66,10 @@ void run_switch(long n, long iterations) {
   std::vector<context::fiber> fibers;
   bool stop = false;
   for (long i = 0; i < n; ++i) {
-    fibers.emplace_back(std::allocator_arg, stacks.at(static_cast<std::size_t>(i)), Borrowed{},
-                        [&stop](context::fiber&& caller) {
-                          while (!stop) caller = std::move(caller).resume();
-                          return std::move(caller);
-                        });
+    fibers.emplace_back(std::allocator_arg, stacks.at(static_cast<std::size_t>(i)), Borrowed{}, [&stop](context::fiber&& caller) {
+      while (!stop) caller = std::move(caller).resume();
+      return std::move(caller);
+    });
   }
   for (context::fiber& fiber : fibers) fiber = std::move(fiber).resume();
   const Clock::time_point start = Clock::now();

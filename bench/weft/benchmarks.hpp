@@ -1,0 +1,17 @@
+// The benchmarks, one function each. Each reports on standard output, or ends the program with a message.
+#pragma once
+
+namespace weft_bench {
+
+struct Options;
+
+void bench_switch(const Options& options);    // n processes on one worker yield in turn: ns a switch
+void bench_preempt(const Options& options);   // n processes on one worker are preempted in turn: ns a switch
+void bench_spawn(const Options& options);     // spawn + run + exit of an empty process: us of one worker
+void bench_parked(const Options& options);    // n sleeping processes: KiB each
+void bench_idle(const Options& options);      // n sleeping processes: CPU time of the whole program
+void bench_fairness(const Options& options);  // a process that wakes every 5 ms beside 4 endless loops a worker: ms late
+void bench_scaling(const Options& options);   // CPU-bound guests, one and then one for each worker: throughput ratio
+void bench_overhead(const Options& options);  // one CPU-bound guest with and without preemption: time ratio
+
+}  // namespace weft_bench

@@ -1,0 +1,31 @@
+// Weft's side of the benchmarks, against the public interface only. bench/run runs it beside the peers in bench/peers; by hand:
+//
+//   weft-bench switch --guests bench/guests --n 1000 --iterations 2000 [--trace]
+//   weft-bench preempt --guests bench/guests --n 100 --seconds 1
+//   weft-bench spawn --guests bench/guests --workers 1 --count 100000
+//   weft-bench parked --guests bench/guests --n 100000
+//   weft-bench fairness --guests bench/guests --workers 2 --seconds 2
+//   weft-bench scaling --guests bench/guests --workers 4 --rounds 20 --repeats 3
+//   weft-bench overhead --guests bench/guests --guest sort --rounds 20 --repeats 3
+//   weft-bench idle --guests bench/guests --n 10000 --seconds 5
+//
+// One JSON object a line on standard output.
+#include <string>
+
+#include "benchmarks.hpp"
+#include "measure.hpp"
+
+int main(int argc, char** argv) {
+  using namespace weft_bench;
+  const Options options = Options::parse(argc, argv);
+  const std::pair<const char*, void (*)(const Options&)> benchmarks[] = {
+      {"switch", bench_switch},     {"preempt", bench_preempt}, {"spawn", bench_spawn},       {"parked", bench_parked},
+      {"fairness", bench_fairness}, {"scaling", bench_scaling}, {"overhead", bench_overhead}, {"idle", bench_idle}};
+  for (const auto& [name, run] : benchmarks) {
+    if (options.bench == name) {
+      run(options);
+      return 0;
+    }
+  }
+  fail("unknown benchmark " + options.bench);
+}
