@@ -35,8 +35,8 @@ std::string_view name_of(ErrorKind kind) noexcept;
 
 struct Error {
   ErrorKind kind = ErrorKind::kInternal;
-  std::string message;  // one line: what was asked, what was wrong, what to do
-  std::string detail;   // more lines, or empty
+  std::string message{};  // one line: what was asked, what was wrong, what to do
+  std::string detail{};   // more lines, or empty
 };
 
 template <class T>

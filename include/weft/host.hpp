@@ -158,10 +158,10 @@ struct Signature<F> : Signature<decltype(&F::operator())> {};
 class HostFunctions {
  public:
   struct Function {
-    std::string module;
-    std::string name;
-    std::vector<ValueType> parameters;
-    std::optional<ValueType> result;
+    std::string module{};
+    std::string name{};
+    std::vector<ValueType> parameters{};
+    std::optional<ValueType> result{};
     // Exactly one of the two is set.
     std::function<detail::HostResult(Caller&, std::span<const Value>)> immediate;
     std::function<Task<detail::HostResult>(Caller&, std::span<const Value>)> waiting;
@@ -210,7 +210,7 @@ class HostFunctions {
   }
   void add(Function function);
 
-  std::vector<Function> functions_;
+  std::vector<Function> functions_{};
 };
 
 }  // namespace weft

@@ -30,12 +30,12 @@ std::string_view flag_of(LimitKind kind) noexcept;  // the command-line flag tha
 // An unset field means: no limit but those of the runtime and the machine. A process that reaches a limit ends with
 // ExitKind::kLimitReached, which names the limit, its value and what was asked for.
 struct Limits {
-  std::optional<std::uint64_t> memory_bytes;
-  std::optional<std::uint64_t> table_elements;
-  std::optional<std::uint64_t> instances;
-  std::optional<Duration> cpu_time;   // checked at every preemption tick: overrun is at most about one quantum
-  std::optional<Duration> wall_time;  // starts at the spawn, also while the process is queued or parked
-  std::optional<std::uint64_t> fuel;  // needs RuntimeOptions::fuel
+  std::optional<std::uint64_t> memory_bytes{};
+  std::optional<std::uint64_t> table_elements{};
+  std::optional<std::uint64_t> instances{};
+  std::optional<Duration> cpu_time{};   // checked at every preemption tick: overrun is at most about one quantum
+  std::optional<Duration> wall_time{};  // starts at the spawn, also while the process is queued or parked
+  std::optional<std::uint64_t> fuel{};  // needs RuntimeOptions::fuel
   std::uint64_t output_bytes = 1U << 20;  // output that may wait to be written, or that may be captured
 };
 

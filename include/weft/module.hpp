@@ -38,34 +38,34 @@ class Module {
 // What can be known of a file without running it; `weft inspect` prints this.
 struct ModuleInfo {
   struct Import {
-    std::string module;
-    std::string name;
-    std::string type;
-    std::string provided_by;  // "wasi preview 1", "wasi 0.2", …; empty when nobody provides it
+    std::string module{};
+    std::string name{};
+    std::string type{};
+    std::string provided_by{};  // "wasi preview 1", "wasi 0.2", …; empty when nobody provides it
   };
   struct Export {
-    std::string name;
-    std::string type;
+    std::string name{};
+    std::string type{};
   };
   struct Memory {
     std::uint64_t minimum_bytes = 0;
-    std::optional<std::uint64_t> maximum_bytes;
+    std::optional<std::uint64_t> maximum_bytes{};
     bool shared = false;
     bool is_64_bit = false;
     bool imported = false;
   };
-  std::string kind;  // "module" or "component"
-  std::vector<Import> imports;
-  std::vector<Export> exports;
-  std::vector<Memory> memories;
-  std::vector<std::string> features;  // the proposals that it needs beyond WebAssembly 1.0
+  std::string kind{};  // "module" or "component"
+  std::vector<Import> imports{};
+  std::vector<Export> exports{};
+  std::vector<Memory> memories{};
+  std::vector<std::string> features{};  // the proposals that it needs beyond WebAssembly 1.0
   std::uint64_t functions = 0;
   std::uint64_t code_bytes = 0;
   std::uint64_t data_bytes = 0;
-  std::string entry_point;            // what `weft run` would call; empty when there is nothing
+  std::string entry_point{};            // what `weft run` would call; empty when there is nothing
   bool runnable = false;
-  std::vector<std::string> obstacles;  // why not
-  std::string json;                    // the same, whole, as stable JSON
+  std::vector<std::string> obstacles{};  // why not
+  std::string json{};                    // the same, whole, as stable JSON
 };
 
 // Parses and validates `bytes` (binary or text) without compiling. Any thread. Fails with kInvalidModule.

@@ -49,7 +49,7 @@ class Output {
   enum class Kind : std::uint8_t { kDiscard, kInherit, kCapture, kReceiver };
   Kind kind = Kind::kDiscard;
   bool whole_lines = false;
-  std::string prefix;  // put before every line (kInherit with whole_lines)
+  std::string prefix{};  // put before every line (kInherit with whole_lines)
   Receiver receiver;
 };
 
@@ -57,7 +57,7 @@ class Output {
 struct Input {
   enum class Kind : std::uint8_t { kEmpty, kInherit, kText };
   Kind kind = Kind::kEmpty;
-  std::string text;
+  std::string text{};
 
   static Input empty() { return {}; }
   static Input inherit() { return {Kind::kInherit, {}}; }  // this program's own stdin; processes that inherit it share it
@@ -65,34 +65,34 @@ struct Input {
 };
 
 struct Directory {
-  std::string host;   // path on this machine
-  std::string guest;  // path that the guest sees; empty: the same
+  std::string host{};   // path on this machine
+  std::string guest{};  // path that the guest sees; empty: the same
   bool read_only = false;
 };
 
 struct ProcessSpec {
-  Module module;
-  std::string name;                     // for people: dumps, traces, prefixes; empty: the module's name
-  std::vector<std::string> arguments;   // argv, with argv[0]; empty: just the module's name
-  std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<Directory> directories;
+  Module module{};
+  std::string name{};                     // for people: dumps, traces, prefixes; empty: the module's name
+  std::vector<std::string> arguments{};   // argv, with argv[0]; empty: just the module's name
+  std::vector<std::pair<std::string, std::string>> environment{};
+  std::vector<Directory> directories{};
   bool network = false;                 // sockets and name lookup (components only: preview 1 has no sockets to open)
-  Input input;
+  Input input{};
   Output output = Output::discard();
-  std::string entry;                    // exported function; empty: the command's own entry point
-  std::vector<Value> entry_values;      // its arguments …
-  std::vector<std::string> entry_text;  // … or the same as text, converted by its signature
-  Limits limits;
+  std::string entry{};                    // exported function; empty: the command's own entry point
+  std::vector<Value> entry_values{};      // its arguments …
+  std::vector<std::string> entry_text{};  // … or the same as text, converted by its signature
+  Limits limits{};
   Priority priority = kPriorityNormal;
 };
 
 // One frame of a guest's stack, innermost first.
 struct Frame {
-  std::string module;
-  std::string function;           // demangled; empty when the module has no names
+  std::string module{};
+  std::string function{};           // demangled; empty when the module has no names
   std::uint32_t function_index = 0;
   std::uint64_t offset = 0;       // in the module, bytes
-  std::string file;               // source position, when the module carries DWARF
+  std::string file{};               // source position, when the module carries DWARF
   std::uint32_t line = 0;
   std::uint32_t column = 0;
 };
@@ -115,14 +115,14 @@ struct LimitReached {
 struct ExitStatus {
   ExitKind kind = ExitKind::kReturned;
   std::int32_t code = 0;             // kExited: as the guest said; else 0
-  std::vector<Value> results;        // kReturned from an entry function
-  std::string result_text;           // the same as text
-  std::string message;               // one line for people; empty when all is well
-  std::string detail;                // more lines: the engine's own words on a trap or a failure
-  std::string killed_by;             // kKilled: what kill() was told
-  std::optional<LimitReached> limit; // kLimitReached
-  std::vector<Frame> backtrace;      // kTrapped, and limits reached inside the guest
-  Usage usage;
+  std::vector<Value> results{};        // kReturned from an entry function
+  std::string result_text{};           // the same as text
+  std::string message{};               // one line for people; empty when all is well
+  std::string detail{};                // more lines: the engine's own words on a trap or a failure
+  std::string killed_by{};             // kKilled: what kill() was told
+  std::optional<LimitReached> limit{}; // kLimitReached
+  std::vector<Frame> backtrace{};      // kTrapped, and limits reached inside the guest
+  Usage usage{};
 
   bool success() const noexcept { return kind == ExitKind::kReturned || (kind == ExitKind::kExited && code == 0); }
 };

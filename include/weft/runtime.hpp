@@ -39,15 +39,15 @@ struct RuntimeOptions {
   bool fuel = false;                                       // count instructions, so that Limits::fuel works (costs about 20 %)
   bool preemption = true;                                  // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
   bool cache = true;                                       // keep compiled code on disk
-  std::filesystem::path cache_directory;                   // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
-  HostFunctions host;                                      // what guests may import beside WASI
+  std::filesystem::path cache_directory{};                   // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
+  HostFunctions host{};                                      // what guests may import beside WASI
   bool trace = false;                                      // record events for Runtime::trace()
 };
 
 // What a shutdown left undone. Empty lists mean that all went well.
 struct ShutdownReport {
-  std::vector<TaskDump> cancelled;  // did not end by themselves in time, and were cancelled
-  std::vector<TaskDump> surviving;  // did not even end then: a bug of ours, or a host call that never returns
+  std::vector<TaskDump> cancelled{};  // did not end by themselves in time, and were cancelled
+  std::vector<TaskDump> surviving{};  // did not even end then: a bug of ours, or a host call that never returns
 };
 
 // How many of each exist now, and how much has been done since the start.
@@ -78,9 +78,9 @@ class Program {
 
 // What may differ from copy to copy of a Program. Unset: as in its spec.
 struct SpawnOptions {
-  std::optional<std::string> name;
-  std::optional<Output> output;
-  std::optional<Priority> priority;
+  std::optional<std::string> name{};
+  std::optional<Output> output{};
+  std::optional<Priority> priority{};
 };
 
 class Runtime {

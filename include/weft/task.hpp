@@ -312,6 +312,7 @@ class [[nodiscard]] Sleep final : public Awaitable {
 
  private:
   Duration duration_;
+  std::uint64_t deadline_ns_ = 0;
   void* timer_ = nullptr;
 };
 inline Sleep sleep_for(Duration duration) { return Sleep(duration); }
@@ -383,7 +384,7 @@ class BlockingAwaitable final : public Awaitable {
 }  // namespace detail
 
 // Runs `work` on the runtime's blocking pool while the task is parked: co_await weft::blocking([] { return read_file(); }).
-// An exception that `work` throws is thrown here. If the task is dropped meanwhile, the work still runs to its end, unseen.
+// An exception that `work` throws is thrown here, and std::system_error when the pool has no room left. If the task is dropped meanwhile, the work still runs to its end, unseen.
 template <class F>
 [[nodiscard]] detail::BlockingAwaitable<std::decay_t<F>> blocking(F&& work) {
   return detail::BlockingAwaitable<std::decay_t<F>>(std::forward<F>(work));

@@ -27,15 +27,15 @@ struct TraceEvent {
 };
 
 struct Trace {
-  std::vector<TraceEvent> events;  // by time
+  std::vector<TraceEvent> events{};  // by time
   std::uint64_t dropped = 0;       // lost to full buffers
   unsigned workers = 0;
   struct TaskName {
     std::uint64_t task_id = 0;
     std::uint64_t process_id = 0;
-    std::string name;
+    std::string name{};
   };
-  std::vector<TaskName> names;
+  std::vector<TaskName> names{};
 
   // The Trace Event Format that Perfetto and Chrome read. kIo with the path and the reason.
   Result<void> write_json(const std::filesystem::path& path) const;

@@ -1,0 +1,159 @@
+#include "guest/host_functions.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "sync/task_context.hpp"
+#include "wasm/call.hpp"
+#include "wasm/call_host.hpp"
+
+namespace weft {
+
+void HostFunctions::add(Function function) {
+  std::erase_if(functions_, [&](const Function& old) { return old.module == function.module && old.name == function.name; });
+  functions_.push_back(std::move(function));
+}
+
+namespace guest {
+namespace {
+
+constexpr std::size_t kInlineValues = 8;
+
+class GuestCaller final : public Caller {
+ public:
+  GuestCaller(weft_caller* raw, std::uint64_t process_id) : raw_(raw), process_id_(process_id) {}
+  void renew(weft_caller* raw) { raw_ = raw; }
+  std::uint64_t process_id() const noexcept override { return process_id_; }
+  std::span<std::byte> memory() override {
+    std::uint8_t* base = nullptr;
+    std::size_t size = 0;
+    if (!weft_caller_memory(raw_, &base, &size)) return {};
+    return std::as_writable_bytes(std::span(base, size));
+  }
+
+ private:
+  weft_caller* raw_;
+  const std::uint64_t process_id_;
+};
+
+// The arguments as values; without allocation for the usual few.
+class Arguments {
+ public:
+  Arguments(const weft_val* args, std::size_t count) : count_(count) {
+    if (count > kInlineValues) many_.resize(count);
+    Value* values = count > kInlineValues ? many_.data() : few_.data();
+    for (std::size_t index = 0; index < count; ++index) values[index] = wasm::from_abi(args[index]);
+  }
+  std::span<const Value> span() const { return {count_ > kInlineValues ? many_.data() : few_.data(), count_}; }
+
+ private:
+  std::size_t count_;
+  std::array<Value, kInlineValues> few_;
+  std::vector<Value> many_;
+};
+
+weft_error* to_abi_error(const Error& error) { return weft_error_new(WEFT_ERROR_CODE_HOST, wasm::to_abi(std::string_view(error.message))); }
+
+weft_error* store(const detail::HostResult& result, weft_val* results) {
+  if (!result) return to_abi_error(result.error());
+  if (result->has_value()) results[0] = wasm::to_abi(**result);
+  return nullptr;
+}
+
+weft_error* call_immediate(void* environment, void* process, weft_caller* raw, const weft_val* args, std::size_t nargs, weft_val* results,
+                           std::size_t) noexcept {
+  const auto& function = *static_cast<const HostFunctions::Function*>(environment);
+  try {
+    GuestCaller caller(raw, static_cast<wasm::CallHost*>(process)->process_id());
+    const Arguments arguments(args, nargs);
+    return store(function.immediate(caller, arguments.span()), results);
+  } catch (...) {
+    return to_abi_error(detail::error_of(std::current_exception()));
+  }
+}
+
+// A call that waits: the coroutine, and the caller that it refers to.
+struct Waiting {
+  Waiting(weft_caller* raw, std::uint64_t process_id) : caller(raw, process_id) {}
+  GuestCaller caller;
+  Task<detail::HostResult> task;
+  detail::Chain chain;
+};
+
+weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, void** op, const weft_val* args, std::size_t nargs,
+                            weft_val* results, std::size_t, void*, weft_error** error) noexcept {
+  const auto& function = *static_cast<const HostFunctions::Function*>(environment);
+  try {
+    auto* waiting = static_cast<Waiting*>(*op);
+    if (waiting == nullptr) {
+      waiting = new Waiting(raw, static_cast<wasm::CallHost*>(process)->process_id());
+      *op = waiting;
+      const Arguments arguments(args, nargs);
+      waiting->task = function.waiting(waiting->caller, arguments.span());
+      waiting->chain.top = waiting->task.handle();
+      waiting->task.handle().promise().chain = &waiting->chain;
+    }
+    waiting->caller.renew(raw);
+    detail::TaskContext context{*sched::RunContext::current()};
+    if (!waiting->chain.poll(context, waiting->task.handle())) return WEFT_HOST_POLL_PENDING;
+    *error = store(waiting->task.handle().promise().take(), results);
+  } catch (...) {
+    *error = to_abi_error(detail::error_of(std::current_exception()));
+  }
+  return *error == nullptr ? WEFT_HOST_POLL_READY : WEFT_HOST_POLL_TRAP;
+}
+
+void drop_waiting(void*, void*, void* op) noexcept { delete static_cast<Waiting*>(op); }
+
+void drop_function(void* environment) noexcept { delete static_cast<HostFunctions::Function*>(environment); }
+
+// The order of ValueType is that of the ABI's kinds; this says so to the compiler.
+weft_val_kind to_abi(ValueType type) {
+  switch (type) {
+    case ValueType::kI32: return WEFT_VAL_KIND_I32;
+    case ValueType::kI64: return WEFT_VAL_KIND_I64;
+    case ValueType::kF32: return WEFT_VAL_KIND_F32;
+    case ValueType::kF64: return WEFT_VAL_KIND_F64;
+    case ValueType::kV128: return WEFT_VAL_KIND_V128;
+  }
+  return WEFT_VAL_KIND_I32;
+}
+
+weft_error* stop_requested(void*, void* process, weft_caller*, const weft_val*, std::size_t, weft_val* results, std::size_t) noexcept {
+  results[0].of.i32 = static_cast<wasm::CallHost*>(process)->stop_requested() ? 1 : 0;
+  return nullptr;
+}
+
+}  // namespace
+
+Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& functions) {
+  for (const HostFunctions::Function& function : functions.all()) {
+    auto environment = std::make_unique<HostFunctions::Function>(function);
+    wasm::Linker::Definition definition;
+    definition.module = function.module;
+    definition.name = function.name;
+    for (const ValueType type : function.parameters) definition.parameters.push_back(to_abi(type));
+    if (function.result) definition.results.push_back(to_abi(*function.result));
+    definition.environment = environment.release();
+    definition.drop_environment = drop_function;
+    const Result<void> defined = function.immediate ? linker.define(definition, call_immediate)
+                                                    : linker.define_waiting(definition, poll_waiting, drop_waiting);
+    if (!defined) return defined;
+  }
+  return {};
+}
+
+Result<void> define_weft_module(wasm::Linker& linker, const HostFunctions& unless_in) {
+  const auto taken = [](const HostFunctions::Function& function) { return function.module == "weft" && function.name == "stop_requested"; };
+  if (std::ranges::any_of(unless_in.all(), taken)) return {};
+  wasm::Linker::Definition definition;
+  definition.module = "weft";
+  definition.name = "stop_requested";
+  definition.results = {WEFT_VAL_KIND_I32};
+  return linker.define(definition, stop_requested);
+}
+
+}  // namespace guest
+}  // namespace weft

@@ -1,0 +1,166 @@
+#include "process/guest_task.hpp"
+
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "sched/scheduler.hpp"
+
+namespace weft::process {
+namespace {
+
+// Names of host functions as static text, as park reasons have to be: dumps and traces may outlive the program. There are as many as there
+// are functions that ever waited; they are kept for good.
+const char* intern(std::string_view text) {
+  static std::mutex mutex;
+  static auto& names = *new std::set<std::string, std::less<>>;
+  std::lock_guard lock(mutex);
+  auto found = names.find(text);
+  if (found == names.end()) found = names.emplace(text).first;
+  return found->c_str();
+}
+
+}  // namespace
+
+GuestTask::GuestTask(std::shared_ptr<Process::State> process, Priority priority)
+    : Task({.kind = "process", .name = process->name, .priority = priority}), process_(std::move(process)) {
+  sleep_timer_.borrow_task(*this);
+}
+
+GuestTask::~GuestTask() = default;
+
+Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> process, Priority priority) {
+  auto task = base::Ref<GuestTask>::adopt(new GuestTask(std::move(process), priority));
+  Process::State& state = *task->process_;
+  const ProcessSpec& spec = state.spec();
+  Result<wasm::Call> call = wasm::Call::prepare(*state.program->linked,
+                                                {.wasi = state.program->wasi.get(),
+                                                 .entry = spec.entry,
+                                                 .values = spec.entry_values,
+                                                 .text_values = spec.entry_text,
+                                                 .limits = &spec.limits,
+                                                 .counters = &state.counters},
+                                                *task);
+  if (!call) return std::unexpected(call.error());
+  task->call_.emplace(std::move(*call));
+  return task;
+}
+
+bool GuestTask::request_stack(weft_backtrace_fn receive, void* context) {
+  std::lock_guard lock(call_mutex_);
+  return call_ && call_->request_stack(receive, context);
+}
+
+sched::Poll GuestTask::run(sched::RunContext& context) {
+  if (stopped()) {
+    end({.kind = ExitKind::kKilled});
+    return sched::Poll::kDone;
+  }
+  context_ = &context;
+  yielding_.reset();
+  if (process_->limits().cpu_time) context.needs_ticks();
+  const bool done = call_->poll(*this);
+  if (done) {
+    end(call_->outcome());
+    return sched::Poll::kDone;
+  }
+  // A guest that often yields may never meet an epoch check.
+  if (process_->limits().cpu_time) check_cpu_time(context.now_ns());
+  if (stopped()) {
+    end({.kind = ExitKind::kKilled});
+    return sched::Poll::kDone;
+  }
+  context_ = nullptr;
+  if (yielding_) {
+    context.yield(*yielding_);
+  } else {
+    context.park(park_reason(), sleep_deadline_ns_);
+  }
+  return sched::Poll::kPending;
+}
+
+void GuestTask::end(ExitStatus status) {
+  std::optional<wasm::Call> gone;
+  {
+    std::lock_guard lock(call_mutex_);
+    gone.swap(call_);
+  }
+  gone.reset();  // unwinds the guest, frees its memory; may call back into this object
+  context_ = nullptr;
+  process_->finish(std::move(status));
+}
+
+void GuestTask::on_done() {}
+
+void GuestTask::cancel_requested() { process_->stop(StopCause::kKill, "shutdown"); }
+
+void GuestTask::check_cpu_time(std::uint64_t now_ns) noexcept {
+  const auto limit_ns = static_cast<std::uint64_t>(process_->limits().cpu_time->count());
+  if (cpu_ns() + (now_ns - context_->started_ns()) >= limit_ns) process_->stop(StopCause::kCpuTime, {});
+}
+
+const char* GuestTask::park_reason() {
+  const std::string_view waiting_for = call_->waiting_for();
+  if (waiting_for.data() != last_waiting_for_.data() || waiting_for.size() != last_waiting_for_.size()) {
+    last_waiting_for_ = waiting_for;
+    last_reason_ = waiting_for.empty() ? "host call" : intern(waiting_for);
+  }
+  return last_reason_;
+}
+
+wasm::Decision GuestTask::epoch() noexcept {
+  if (context_ == nullptr) return wasm::Decision::kContinue;  // while it is unwound
+  if (process_->limits().cpu_time) check_cpu_time(context_->now_ns());
+  if (stopped()) return wasm::Decision::kStop;
+  if (!context_->should_yield()) return wasm::Decision::kContinue;
+  yielding_ = sched::YieldKind::kPreempted;
+  return wasm::Decision::kYield;
+}
+
+void GuestTask::yield_now() noexcept { yielding_ = sched::YieldKind::kAsked; }
+
+std::int64_t GuestTask::write(std::uint32_t stream, std::span<const std::byte> bytes) noexcept {
+  if (!process_->output) return static_cast<std::int64_t>(bytes.size());
+  const auto written = process_->output->write(stream == 1 ? Stream::kOut : Stream::kErr, bytes);
+  if (written) return static_cast<std::int64_t>(*written);
+  switch (written.error()) {
+    case guest::OutputPort::Refusal::kFull: return 0;
+    case guest::OutputPort::Refusal::kClosed: return kWriteClosed;
+    case guest::OutputPort::Refusal::kLimit: return kWriteStop;
+  }
+  return kWriteClosed;
+}
+
+std::int64_t GuestTask::write_ready(std::uint32_t stream, sched::Task* task) noexcept {
+  constexpr std::int64_t kAnyBytes = 64 << 10;
+  if (!process_->output) return kAnyBytes;
+  return static_cast<std::int64_t>(process_->output->wait_for_room(stream == 1 ? Stream::kOut : Stream::kErr, task));
+}
+
+std::int64_t GuestTask::read(std::span<std::byte> buffer, sched::Task* task) noexcept { return process_->input.read(buffer, task); }
+
+bool GuestTask::sleep(std::uint64_t deadline_ns, sched::Task*, void** op) noexcept {
+  sched::Scheduler& scheduler = process_->environment.scheduler();
+  const bool over = *op != nullptr ? sleep_timer_.fired() : deadline_ns <= scheduler.now_ns();
+  if (over) {
+    *op = nullptr;
+    sleep_deadline_ns_ = 0;
+    return true;
+  }
+  if (*op == nullptr) {
+    *op = &sleep_timer_;
+    sleep_deadline_ns_ = deadline_ns;
+    sleep_timer_.clear();
+    scheduler.timers().arm(sleep_timer_, deadline_ns);
+    if (sleep_timer_.fired()) return sleep(deadline_ns, nullptr, op);
+  }
+  return false;
+}
+
+void GuestTask::sleep_drop(void*) noexcept {
+  sleep_timer_.cancel();
+  sleep_deadline_ns_ = 0;
+}
+
+}  // namespace weft::process

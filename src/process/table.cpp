@@ -1,0 +1,40 @@
+#include "process/table.hpp"
+
+namespace weft::process {
+
+bool Table::reserve() {
+  std::uint64_t alive = alive_.load(std::memory_order_relaxed);
+  do {
+    if (alive >= processes_max_) return false;
+  } while (!alive_.compare_exchange_weak(alive, alive + 1, std::memory_order_relaxed));
+  return true;
+}
+
+void Table::release() { alive_.fetch_sub(1, std::memory_order_relaxed); }
+
+void Table::add(ProcessId id, std::shared_ptr<Process::State> state) {
+  Shard& shard = shards_[id % kShards];
+  std::lock_guard lock(shard.mutex);
+  shard.processes.emplace(id, std::move(state));
+}
+
+void Table::remove(ProcessId id) {
+  std::shared_ptr<Process::State> removed;  // declared before the lock: the last reference may go here, outside it
+  Shard& shard = shards_[id % kShards];
+  std::lock_guard lock(shard.mutex);
+  const auto found = shard.processes.find(id);
+  if (found == shard.processes.end()) return;
+  removed = std::move(found->second);
+  shard.processes.erase(found);
+}
+
+std::vector<std::shared_ptr<Process::State>> Table::all() const {
+  std::vector<std::shared_ptr<Process::State>> all;
+  for (const Shard& shard : shards_) {
+    std::lock_guard lock(shard.mutex);
+    for (const auto& [id, state] : shard.processes) all.push_back(state);
+  }
+  return all;
+}
+
+}  // namespace weft::process

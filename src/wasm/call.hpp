@@ -1,0 +1,67 @@
+// Call: one entry into a guest, which runs when polled. The main call of a process.
+//
+//   Result<Call> call = Call::prepare(program, config, host);
+//   if (call->poll(task)) status = call->outcome();
+//
+// One thread at a time, each having entered the engine; from poll to poll it may be another one. Destroying it at any time
+// cancels: the guest's stack is unwound, and what it waits for is released.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sched/task.hpp"
+#include "wasm/call_host.hpp"
+#include "wasm/program.hpp"
+#include "weft/error.hpp"
+#include "weft/limits.hpp"
+#include "weft/process.hpp"
+#include "weft/value.hpp"
+
+namespace weft::wasm {
+
+struct CallConfig {
+  const WasiConfig* wasi = nullptr;
+  std::string_view entry;
+  std::span<const Value> values;
+  std::span<const std::string> text_values;
+  const Limits* limits = nullptr;      // required
+  weft_counters* counters = nullptr;   // required; outlives the call
+};
+
+class Call {
+ public:
+  // Nothing of the guest runs yet. kNoEntryPoint, kBadArgument.
+  static Result<Call> prepare(const Program& program, const CallConfig& config, CallHost& host);
+  Call(Call&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  Call& operator=(Call&& other) noexcept {
+    std::swap(raw_, other.raw_);
+    return *this;
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() {
+    if (raw_ != nullptr) weft_call_drop(raw_);
+  }
+
+  // True when the call has ended. `task` is woken when it is worth polling again, except after a yield.
+  bool poll(sched::Task& task) { return weft_call_poll(raw_, &task) == WEFT_POLL_READY; }
+  // After a poll that returned false: the host function it waits in, empty after a yield. Lives as long as the program.
+  std::string_view waiting_for() const { return from_abi(weft_call_waiting_for(raw_)); }
+  // How it ended, without the usage. Once poll() returned true. The stopped kind becomes kKilled: the caller knows better why.
+  ExitStatus outcome() const;
+  // Hands the stack to `receive` at the next epoch check, or the next poll while the guest waits. False: not now. Any thread.
+  bool request_stack(weft_backtrace_fn receive, void* context) const { return weft_call_request_backtrace(raw_, receive, context); }
+
+ private:
+  explicit Call(weft_call* raw) : raw_(raw) {}
+  weft_call* raw_;
+};
+
+Value from_abi(const weft_val& value);
+weft_val to_abi(const Value& value);
+std::vector<Frame> frames_of(const weft_backtrace* backtrace);
+
+}  // namespace weft::wasm

@@ -1,0 +1,45 @@
+// CallHost: what a running call asks of whoever runs it. One object a process; the engine hands it back in every hook.
+//
+// Unless said otherwise, a function is called on the worker that polls the call, from inside Call::poll, on the guest's own stack: keep
+// stack use small, do not block, do not throw, and keep no thread-local across it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "sched/task.hpp"
+
+namespace weft::wasm {
+
+enum class Decision : std::uint8_t { kContinue, kYield, kStop };
+
+class CallHost {
+ public:
+  static constexpr std::int64_t kWriteClosed = -1;
+  static constexpr std::int64_t kWriteStop = -2;
+  static constexpr std::int64_t kReadPending = -1;
+
+  virtual ~CallHost() = default;
+
+  virtual std::uint64_t process_id() const noexcept = 0;
+  // The process was asked to end.
+  virtual bool stop_requested() const noexcept = 0;
+
+  // At an epoch check. After kYield the poll returns pending and nobody wakes the task: re-queue it.
+  virtual Decision epoch() noexcept = 0;
+  // The guest called sched_yield: the poll returns pending right after this, and nobody wakes the task.
+  virtual void yield_now() noexcept = 0;
+  // Bytes taken (possibly fewer, also 0), kWriteClosed or kWriteStop.
+  virtual std::int64_t write(std::uint32_t stream, std::span<const std::byte> bytes) noexcept = 0;
+  // Bytes that may be written now; 0: `task`, if given, will be woken when it is worth asking again.
+  virtual std::int64_t write_ready(std::uint32_t stream, sched::Task* task) noexcept = 0;
+  // Bytes read, 0 at the end of input, kReadPending: `task`, if given, will be woken.
+  virtual std::int64_t read(std::span<std::byte> buffer, sched::Task* task) noexcept = 0;
+  // True once `deadline_ns` has passed; false: `task` will be woken then. `*op` is null at first, ours to use, and null again when ready.
+  virtual bool sleep(std::uint64_t deadline_ns, sched::Task* task, void** op) noexcept = 0;
+  // The sleep is given up. From the thread that polls or drops the call.
+  virtual void sleep_drop(void* op) noexcept = 0;
+};
+
+}  // namespace weft::wasm

@@ -1,0 +1,92 @@
+#include "wasm/engine.hpp"
+
+#include "sched/task.hpp"
+#include "wasm/call_host.hpp"
+
+namespace weft::wasm {
+namespace {
+
+sched::Task& task_of(void* task) { return *static_cast<sched::Task*>(task); }
+CallHost& host_of(void* process) { return *static_cast<CallHost*>(process); }
+
+weft_decision to_abi(Decision decision) {
+  switch (decision) {
+    case Decision::kContinue: return WEFT_DECISION_CONTINUE;
+    case Decision::kYield: return WEFT_DECISION_YIELD;
+    case Decision::kStop: return WEFT_DECISION_STOP;
+  }
+  return WEFT_DECISION_STOP;
+}
+
+weft_hooks hooks() {
+  weft_hooks table{};
+  table.task_wake = [](void* task) { task_of(task).wake(); };
+  table.task_retain = [](void* task) { task_of(task).retain(); };
+  table.task_release = [](void* task) { task_of(task).release(); };
+  table.epoch = [](void* process) { return to_abi(host_of(process).epoch()); };
+  table.yield_now = [](void* process) { host_of(process).yield_now(); };
+  table.write = [](void* process, std::uint32_t stream, const std::uint8_t* data, std::size_t size) {
+    return host_of(process).write(stream, std::as_bytes(std::span(data, size)));
+  };
+  table.write_ready = [](void* process, std::uint32_t stream, void* task) {
+    return host_of(process).write_ready(stream, static_cast<sched::Task*>(task));
+  };
+  table.read = [](void* process, std::uint8_t* buffer, std::size_t capacity, void* task) {
+    return host_of(process).read(std::as_writable_bytes(std::span(buffer, capacity)), static_cast<sched::Task*>(task));
+  };
+  table.sleep = [](void* process, std::uint64_t deadline_ns, void* task, void** op) {
+    return host_of(process).sleep(deadline_ns, static_cast<sched::Task*>(task), op) ? WEFT_POLL_READY : WEFT_POLL_PENDING;
+  };
+  table.sleep_drop = [](void* process, void* op) { host_of(process).sleep_drop(op); };
+  return table;
+}
+
+ErrorKind kind_of(weft_error_code code) {
+  switch (code) {
+    case WEFT_ERROR_CODE_INTERNAL: return ErrorKind::kInternal;
+    case WEFT_ERROR_CODE_INVALID_MODULE: return ErrorKind::kInvalidModule;
+    case WEFT_ERROR_CODE_UNSUPPORTED_FEATURE: return ErrorKind::kUnsupportedFeature;
+    case WEFT_ERROR_CODE_MISSING_IMPORT: return ErrorKind::kMissingImport;
+    case WEFT_ERROR_CODE_NO_ENTRY_POINT: return ErrorKind::kNoEntryPoint;
+    case WEFT_ERROR_CODE_BAD_ARGUMENT: return ErrorKind::kBadArgument;
+    case WEFT_ERROR_CODE_NOT_PRECOMPILED_FOR_THIS_ENGINE: return ErrorKind::kIncompatible;
+    case WEFT_ERROR_CODE_RESOURCE_EXHAUSTED: return ErrorKind::kExhausted;
+    case WEFT_ERROR_CODE_IO: return ErrorKind::kIo;
+    case WEFT_ERROR_CODE_HOST: return ErrorKind::kInternal;
+  }
+  return ErrorKind::kInternal;
+}
+
+}  // namespace
+
+Error take_error(weft_error* error) {
+  Error taken{kind_of(weft_error_kind(error)), std::string(from_abi(weft_error_message(error))),
+              std::string(from_abi(weft_error_detail(error)))};
+  weft_error_free(error);
+  return taken;
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
+  weft_engine_config abi;
+  weft_engine_config_default(&abi);
+  abi.hooks = hooks();
+  abi.cache_directory = wasm::to_abi(config.cache_directory);
+  abi.fuel = config.fuel;
+  abi.epochs = config.epochs;
+  abi.slots_max = config.slots_max;
+  abi.memory_reservation_bytes = config.memory_reservation_bytes;
+  abi.memory_bytes_max = config.memory_bytes_max;
+  abi.stack_bytes = config.stack_bytes;
+  abi.blocking_threads_max = config.blocking_threads_max;
+  weft_engine* raw = nullptr;
+  if (weft_error* error = weft_engine_new(&abi, &raw)) return std::unexpected(take_error(error));
+  return std::unique_ptr<Engine>(new Engine(raw));
+}
+
+Engine::~Engine() { weft_engine_free(raw_); }
+
+std::string Engine::warning() const { return std::string(from_abi(weft_engine_warning(raw_))); }
+
+std::string_view Engine::version() noexcept { return from_abi(weft_engine_version()); }
+
+}  // namespace weft::wasm
