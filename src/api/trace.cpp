@@ -35,7 +35,7 @@ std::string_view name_of(TraceKind kind) noexcept {
 
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -88,21 +88,21 @@ class Writer {
   }
 
   void thread_name(unsigned thread, const std::string& name) {
-    put(fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":{}}}}}", thread + 1, quoted(name)));
+    put(fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":{}}}}}", thread + 1, json_text(name)));
   }
 
   void run(const TraceEvent& begun, const TraceEvent& ended) {
     put(fmt::format(",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"end\":{}",
                     begun.worker + 1, microseconds(begun.time_ns - start_ns_), microseconds(ended.time_ns - begun.time_ns),
-                    quoted(name_of_task(begun.task_id)), begun.task_id, quoted(name_of(ended.kind))));
-    if (ended.kind == TraceKind::kPark && ended.reason != nullptr) put(",\"reason\":" + quoted(ended.reason));
+                    json_text(name_of_task(begun.task_id)), begun.task_id, json_text(name_of(ended.kind))));
+    if (ended.kind == TraceKind::kPark && ended.reason != nullptr) put(",\"reason\":" + json_text(ended.reason));
     put("}}");
   }
 
   void instant(const TraceEvent& event) {
     const unsigned thread = event.worker < trace_.workers ? event.worker + 1 : trace_.workers + 1;
     put(fmt::format(",\n{{\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"of\":{}}}}}", thread,
-                    microseconds(event.time_ns - start_ns_), quoted(name_of(event.kind)), event.task_id, quoted(name_of_task(event.task_id))));
+                    microseconds(event.time_ns - start_ns_), json_text(name_of(event.kind)), event.task_id, json_text(name_of_task(event.task_id))));
   }
 
   const Trace& trace_;
