@@ -1,0 +1,304 @@
+"""What is measured: one Case for each row of the table, with the command of each system and the figure to reach.
+
+A system's command prints JSON objects, one a line; the case takes those whose "bench" and "case" it names.
+"""
+
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+
+@dataclass
+class Verdict:
+    target: str  # what was to be reached
+    reached: Optional[bool]  # None: cannot be said from this run
+    found: str  # what was found
+
+
+@dataclass
+class Case:
+    key: str
+    group: str  # for --only
+    title: str
+    unit: str
+    bench: str  # of the lines to take …
+    name: str  # … and their case
+    commands: dict  # system -> arguments, without the program
+    judge: Optional[Callable] = None  # of {system: Figure} -> Verdict
+    rounds_max: int = 1000
+    sysctl: Optional[int] = None  # the least vm.max_map_count that it needs
+    may_fail: dict = field(default_factory=dict)  # system -> text that makes its failure an answer
+    names: dict = field(default_factory=dict)  # system -> case, where it differs from `name`
+
+
+def thousands(number):
+    return f"{number:,}"
+
+
+def ratio(figures, ours, theirs):
+    if ours not in figures or theirs not in figures or not figures[theirs].median:
+        return None
+    return figures[ours].median / figures[theirs].median
+
+
+# "By a clear margin": at most this share of the peer's time.
+CLEAR_MARGIN = 0.8
+# The kernel's own accounting has ticks of 10 ms: less than one cannot be told from nothing.
+IDLE_MS_MAX = 10.0
+
+
+def judge_switch(figures):
+    target = f"≤ 2.0 × Go, ≤ {CLEAR_MARGIN} × Tokio"
+    go, tokio = ratio(figures, "weft", "go"), ratio(figures, "weft", "tokio")
+    found = ", ".join(f"{value:.2f} × {name}" for value, name in ((go, "Go"), (tokio, "Tokio")) if value is not None)
+    reached = None if go is None or tokio is None else go <= 2.0 and tokio <= CLEAR_MARGIN
+    return Verdict(target, reached, found or "no peer to compare with")
+
+
+def judge_spawn(figures):
+    weft = figures["weft"].median
+    lunatic = ratio(figures, "lunatic", "weft")
+    found = f"{weft:.2f} us" + (f", {lunatic:.0f} × lunatic's rate" if lunatic else "")
+    return Verdict("≤ 10 us" + (", ≥ 20 × lunatic" if lunatic else ""), weft <= 10 and (lunatic is None or lunatic >= 20), found)
+
+
+def judge_parked(n):
+    def judge(figures):
+        figure = figures["weft"]
+        alive = min((int(extra.get("alive", 0)) for extra in figure.extras), default=0)
+        found = f"{thousands(alive)} alive, {figure.median:.1f} KiB"
+        return Verdict(f"{thousands(n)} alive, ≤ 15 KiB", alive >= n and figure.median <= 15, found)
+
+    return judge
+
+
+def judge_parked_default(n):
+    def judge(figures):
+        target = "works, or the error names vm.max_map_count"
+        figure = figures["weft"]
+        if figure.values:
+            return Verdict(target, True, f"works, {figure.median:.1f} KiB each")
+        named = bool(figure.failures) and all("vm.max_map_count" in text for text in figure.failures)
+        return Verdict(target, named, "the error names it" if named else "the error does not name it")
+
+    return judge
+
+
+def judge_fairness(figures):
+    figure = figures["weft"]
+    quantum = float(figure.extras[0]["quantum_ms"])
+    quanta = figure.median / quantum
+    return Verdict("≤ 2 quanta", quanta <= 2, f"{quanta:.2f} quanta")
+
+
+def judge_scaling(cores):
+    def judge(figures):
+        weft = figures["weft"]
+        target = f"≥ {0.9 * cores:.2g} ×, ≥ 0.95 × Tokio's throughput"
+        found = f"{weft.median:.2f} ×"
+        reached = weft.median >= 0.9 * cores
+        if "tokio" in figures and figures["tokio"].values:
+            share = figures["tokio"].median_of("many_s") / weft.median_of("many_s")
+            found += f", {share:.2f} × Tokio's"
+            return Verdict(target, reached and share >= 0.95, found)
+        return Verdict(target, False if not reached else None, found)
+
+    return judge
+
+
+def judge_overhead(figures):
+    percent = figures["weft"].median
+    return Verdict("≤ 10 %", percent <= 10, f"{percent:.1f} %")
+
+
+def judge_idle(figures):
+    spent = figures["weft"].median
+    wakes = max(int(extra.get("context_switches", 0)) for extra in figures["weft"].extras)
+    return Verdict(f"not measurable (< {IDLE_MS_MAX:.0f} ms)", spent < IDLE_MS_MAX, f"{spent:.2f} ms, {wakes} wake-ups")
+
+
+def judge_trace(figures):
+    cost = ratio(figures, "weft traced", "weft")
+    if cost is None:
+        return Verdict("≤ 5 %", None, "not measured")
+    return Verdict("≤ 5 %", cost <= 1.05, f"{(cost - 1) * 100:+.1f} %")
+
+
+def all_cases(cores, quick):
+    """`cores`: how many this program may use. `quick`: seconds for everything; proves that it runs, measures nothing."""
+    cases = []
+
+    def words(bench, **options):
+        result = [bench]
+        for name, value in options.items():
+            result += ["--" + name, str(value)]
+        return result
+
+    # 1. Switch.
+    yields = 100_000 if quick else 3_000_000
+    for n in (1, 1_000) if quick else (1, 1_000, 10_000):
+        arguments = words("switch", n=n, iterations=max(1, yields // n))
+        cases.append(
+            Case(
+                key=f"switch.yield.{n}",
+                group="switch",
+                title=f"switch by yield, {thousands(n)} process{'es' if n > 1 else ''}, one worker",
+                unit="ns",
+                bench="switch",
+                name="yield",
+                commands={"weft": arguments, "tokio": arguments, "go": arguments, "boost": arguments},
+                judge=judge_switch if n == 1_000 else None,
+            )
+        )
+    for n in (10,) if quick else (10, 1_000):
+        arguments = words("preempt", n=n, seconds=0.2 if quick else 2)
+        cases.append(
+            Case(
+                key=f"switch.preempt.{n}",
+                group="switch",
+                title=f"switch by preemption, {thousands(n)} processes, one worker",
+                unit="ns",
+                bench="switch",
+                name="preempt",
+                commands={"weft": arguments, "tokio": arguments},
+            )
+        )
+
+    # 2. Spawn + run + exit.
+    for workers in sorted({1, cores}):
+        count = 2_000 if quick else 100_000
+        arguments = words("spawn", workers=workers, count=count)
+        native = words("spawn", workers=workers, count=20 * count)
+        commands = {"weft": arguments, "tokio": arguments, "go": native, "lunatic": words("spawn", workers=workers, count=count // 10)}
+        if workers == 1:
+            commands["boost"] = native
+        cases.append(
+            Case(
+                key=f"spawn.{workers}",
+                group="spawn",
+                title=f"spawn + run + exit, empty process, {workers} worker{'s' if workers > 1 else ''}",
+                unit="us/worker",
+                bench="spawn",
+                name="empty",
+                commands=commands,
+                judge=judge_spawn,
+            )
+        )
+
+    # 3. Parked processes.
+    n = 2_000 if quick else 100_000
+    arguments = words("parked", n=n, workers=cores)
+    names_setting = "vm.max_map_count"
+    cases.append(
+        Case(
+            key="parked.default",
+            group="parked",
+            title=f"{thousands(n)} parked, vm.max_map_count as it is",
+            unit="KiB",
+            bench="parked",
+            name="memory",
+            commands={"weft": arguments, "tokio": arguments, "go": arguments},
+            judge=judge_parked_default(n),
+            rounds_max=1,
+            may_fail={"weft": names_setting, "tokio": ""},
+        )
+    )
+    if not quick:
+        cases.append(
+            Case(
+                key="parked.raised",
+                group="parked",
+                title=f"{thousands(n)} parked, vm.max_map_count raised",
+                unit="KiB",
+                bench="parked",
+                name="memory",
+                commands={"weft": arguments, "tokio": arguments},
+                judge=judge_parked(n),
+                rounds_max=3,
+                sysctl=10 * n,
+            )
+        )
+
+    # 4. Fairness.
+    for workers in sorted({max(1, cores // 2), cores}) if not quick else (1,):
+        arguments = words("fairness", workers=workers, seconds=0.3 if quick else 4)
+        cases.append(
+            Case(
+                key=f"fairness.{workers}",
+                group="fairness",
+                title=f"99th percentile of lateness beside {4 * workers} endless loops, {workers} worker{'s' if workers > 1 else ''}",
+                unit="ms",
+                bench="fairness",
+                name="late_p99",
+                commands={"weft": arguments, "tokio": arguments, "go": arguments},
+                judge=judge_fairness,
+            )
+        )
+
+    # 5. Scaling, and what preemption costs.
+    workers = cores
+    arguments = words("scaling", workers=workers, rounds=4 if quick else 100, repeats=1 if quick else 2)
+    cases.append(
+        Case(
+            key="scaling",
+            group="scaling",
+            title=f"throughput of {workers} computing guests on {workers} cores, against one",
+            unit="×",
+            bench="scaling",
+            name="throughput",
+            commands={"weft": arguments, "tokio": arguments, "go": arguments},
+            judge=judge_scaling(workers),
+        )
+    )
+    for guest, what, rounds in (
+        ("sort", "sorting", 100),
+        ("tight", "the shortest loop", 100),
+        ("fib", "nothing but calls", 2_000),
+    ):
+        cases.append(
+            Case(
+                key=f"overhead.{guest}",
+                group="overhead",
+                title=f"preemption's cost on an uncontended guest: {what}",
+                unit="%",
+                bench="overhead",
+                name=guest,
+                commands={"weft": words("overhead", guest=guest, rounds=rounds // 20 if quick else rounds, repeats=1 if quick else 3)},
+                judge=judge_overhead,
+            )
+        )
+
+    # 6. Idle.
+    n = 1_000 if quick else 10_000
+    seconds = 0.5 if quick else 5
+    arguments = words("idle", n=n, seconds=seconds, workers=cores)
+    cases.append(
+        Case(
+            key="idle",
+            group="idle",
+            title=f"CPU time of an idle runtime in {seconds} s, {thousands(n)} parked",
+            unit="ms",
+            bench="idle",
+            name="cpu",
+            commands={"weft": arguments, "tokio": arguments, "go": arguments},
+            judge=judge_idle,
+            rounds_max=2,
+        )
+    )
+
+    # 7. Trace.
+    n = 1_000
+    arguments = words("switch", n=n, iterations=max(1, yields // n))
+    cases.append(
+        Case(
+            key="trace",
+            group="trace",
+            title=f"switch by yield, {thousands(n)} processes, trace off and on",
+            unit="ns",
+            bench="switch",
+            name="yield",
+            commands={"weft": arguments, "weft traced": arguments + ["--trace"]},
+            names={"weft traced": "traced"},
+            judge=judge_trace,
+        )
+    )
+    return cases
