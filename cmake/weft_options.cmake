@@ -13,6 +13,7 @@ target_compile_options(weft_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   # Backtraces of our own faults and profiles need frame pointers; the cost is below what we can measure.
   -fno-omit-frame-pointer)
+target_compile_definitions(weft_options INTERFACE WEFT_VERSION="${PROJECT_VERSION}")
 if(WEFT_WERROR)
   target_compile_options(weft_options INTERFACE -Werror)
 endif()

@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "weft/process.hpp"
 #include "weft/units.hpp"
 
 namespace weft {
-
-struct Frame;
 
 struct TaskDump {
   std::uint64_t task_id = 0;
