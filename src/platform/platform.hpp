@@ -18,8 +18,6 @@
 
 namespace weft::platform {
 
-class Platform;
-
 inline constexpr uint64_t kNever = UINT64_MAX;
 
 // Puts one thread to sleep. It holds at most one token: unpark() leaves it, park takes it or waits for it. So an unpark before the
@@ -42,28 +40,9 @@ class Thread {
   virtual void join() = 0;
 };
 
-// A clock for one thread that reads it all the time: the processor's cycle counter, tied to the real clock again every millisecond, where that
-// is possible and cheaper; the platform's own clock elsewhere. Monotone for its thread; off by well under a
-// microsecond. Not to be shared between threads.
-class FastClock {
- public:
-  explicit FastClock(const Platform& platform);
-  uint64_t now_ns();
-
- private:
-  uint64_t slow(uint64_t cycles);
-
-  const Platform& platform_;
-  uint64_t anchor_cycles_ = 0;
-  uint64_t anchor_ns_ = 0;
-  uint64_t valid_cycles_ = 0;  // 0: no usable cycle counter
-  uint64_t multiplier_ = 0;    // nanoseconds per cycle, 32 bits behind the point
-  uint64_t last_ns_ = 0;
-};
-
-// How cycles become nanoseconds; 0 when the counter is absent or does not run at a constant rate.
+// How cycles become nanoseconds; zeros when the counter is absent or does not run at a constant rate. See fast_clock.hpp.
 struct CycleCounter {
-  uint64_t multiplier = 0;      // nanoseconds per cycle, 32 bits behind the point
+  uint64_t multiplier = 0;  // nanoseconds per cycle, 32 bits behind the point
   uint64_t cycles_per_ms = 0;
 };
 

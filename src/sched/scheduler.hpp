@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/ref.hpp"
@@ -32,7 +33,8 @@
 
 namespace weft::platform {
 class Platform;
-}
+class Thread;
+}  // namespace weft::platform
 
 namespace weft::sched {
 
@@ -122,13 +124,18 @@ class Scheduler {
   // Drains, asks what is left to end (Task::cancel_requested, also for tasks spawned from now on), waits again, then stops
   // workers and threads whatever is left, and reports. Not from a task. Later calls report nothing.
   // A task that never leaves run() keeps its worker's thread, and so the destructor, waiting: the report names it.
+  // Not at the same time as any other call of shutdown or the destructor.
   ShutdownReport shutdown(uint64_t drain_deadline_ns, uint64_t cancel_deadline_ns);
 
   // The works, for the sim driver and for tests of this room.
   Core& core() { return *core_; }
 
  private:
-  std::unique_ptr<Core> core_;
+  void join_threads();
+
+  Core* core_;  // counted: see core.hpp
+  std::vector<std::unique_ptr<platform::Thread>> threads_;
+  bool shut_down_ = false;
 };
 
 }  // namespace weft::sched

@@ -10,6 +10,8 @@
 //               ▲                park               │            │           │
 //               └───────────────────────────────────┘            └──▶ kQueued (park or yield)
 //
+// The end of the scheduler abandons what is left: kQueued or kParked → kDone, without a run (not drawn).
+//
 // A wake in kNew, kQueued, kNotified or kDone changes nothing, but is still a read-modify-write: what the waker wrote before is
 // then visible to the run that follows (a plain load could read kQueued while the run that must see the data has begun).
 //
@@ -43,7 +45,7 @@ constexpr const char* state_name(State state) {
   return "?";
 }
 
-enum class Event : uint8_t { kSpawn, kWake, kPick, kPark, kYield, kDone };
+enum class Event : uint8_t { kSpawn, kWake, kPick, kPark, kYield, kDone, kAbandon };
 
 // The transition table. An event that cannot happen in a state is our bug, hence an assertion.
 constexpr State next_state(State from, Event event) {
@@ -67,6 +69,8 @@ constexpr State next_state(State from, Event event) {
     case Event::kDone:
       WEFT_ASSERT(from == State::kRunning || from == State::kNotified, "finished a task that was not running");
       return State::kDone;
+    case Event::kAbandon:
+      return from == State::kQueued || from == State::kParked ? State::kDone : from;
   }
   return from;
 }
@@ -84,6 +88,12 @@ class TaskState {
   // After a run: the caller queues it.
   void requeue() { (void)apply(Event::kYield); }
   void finish() { (void)apply(Event::kDone); }
+
+  // After all workers have stopped: true = it was waiting, and is done now without having run again.
+  bool abandon() {
+    const State from = apply(Event::kAbandon);
+    return from == State::kQueued || from == State::kParked;
+  }
 
   State state() const { return unpack(word_.load(std::memory_order_acquire)); }
   uint64_t runs() const { return word_.load(std::memory_order_relaxed) >> kRunsShift; }

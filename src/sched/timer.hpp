@@ -45,13 +45,11 @@ class TimerEntry : public base::ListHook<struct TimerLink> {
 
  private:
   friend class Timers;
-  enum class Phase : uint8_t { kOff, kArmed, kFiring };
-
-  uint64_t deadline_ns_ = 0;
   uint64_t tick_ = 0;
   // Set by the first arm(); the rest of the fields belong to that wheel's lock.
   Timers* timers_ = nullptr;
-  Phase phase_ = Phase::kOff;
+  bool armed_ = false;
+  uint8_t firing_ = 0;  // threads inside its fire(): a second one when it was armed again meanwhile and is due again
   uint8_t level_ = 0;
   uint8_t slot_ = 0;
 };
@@ -89,11 +87,15 @@ class Timers {
   // fires nothing). Any thread, one load.
   uint64_t next_deadline_ns() const { return next_deadline_ns_.load(std::memory_order_seq_cst); }
 
+  // Statistics. Any thread.
+  uint64_t armed() const;
+  uint64_t fired() const;
+
  private:
   friend class TimerEntry;
   static constexpr unsigned kLevelBits = 6;
   static constexpr unsigned kSlots = 1U << kLevelBits;
-  static constexpr unsigned kLevels = 8;  // 2^(15 + 48) ns: 292 years
+  static constexpr unsigned kLevels = 9;  // 2^(15 + 54) ns: all that 64 bits can say
   using Entries = base::List<TimerEntry, TimerLink>;
 
   bool cancel(TimerEntry& entry);
@@ -105,7 +107,11 @@ class Timers {
   void publish() WEFT_REQUIRES(mutex_);
 
   DeadlineListener* const listener_;
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
+  base::Condition fired_one_;  // some fire() returned, and somebody waits for that
+  uint32_t waiting_ WEFT_GUARDED_BY(mutex_) = 0;
+  uint64_t armed_ WEFT_GUARDED_BY(mutex_) = 0;
+  uint64_t fired_ WEFT_GUARDED_BY(mutex_) = 0;
   uint64_t now_tick_ WEFT_GUARDED_BY(mutex_);  // all ticks up to this one are collected
   uint64_t occupied_[kLevels] WEFT_GUARDED_BY(mutex_) = {};
   Entries slots_[kLevels][kSlots] WEFT_GUARDED_BY(mutex_);

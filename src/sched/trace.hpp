@@ -57,7 +57,7 @@ class Recorder {
 
  private:
   // A slot is three words. Writer: the ring's owner. Readers: collect(), which throws away what may have been overwritten
-  // meanwhile: it compares positions before and after. All relaxed: order comes from Ring::next.
+  // meanwhile: it compares positions before and after. Stores release the claim before them, collect() acquires it.
   struct Slot {
     base::atomic<uint64_t> time;
     base::atomic<uint64_t> task_and_kind;  // id << 3 | kind
@@ -67,12 +67,11 @@ class Recorder {
     void push(TraceKind kind, uint64_t time_ns, uint64_t task_id, const char* reason) {
       const uint64_t position = next.load(std::memory_order_relaxed);
       Slot& slot = slots[position & mask];
-      // Claimed before it is written: a reader that sees any of the new words also sees the claim (fence partner in collect).
+      // Claimed before it is written: a reader that acquires any of the new words then sees the claim too.
       claimed.store(position + 1, std::memory_order_relaxed);
-      std::atomic_thread_fence(std::memory_order_release);
-      slot.time.store(time_ns, std::memory_order_relaxed);
-      slot.task_and_kind.store(task_id << 3U | static_cast<uint64_t>(kind), std::memory_order_relaxed);
-      slot.reason.store(reason, std::memory_order_relaxed);
+      slot.time.store(time_ns, std::memory_order_release);
+      slot.task_and_kind.store(task_id << 3U | static_cast<uint64_t>(kind), std::memory_order_release);
+      slot.reason.store(reason, std::memory_order_release);
       next.store(position + 1, std::memory_order_release);
     }
 

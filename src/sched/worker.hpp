@@ -1,0 +1,138 @@
+// Worker: one of the few that run tasks. It owns a ring per priority and a LIFO slot, picks from them and from the shared queue, steals from
+// other workers when it has nothing, and sleeps when nobody has.
+//
+// It is a machine that is stepped: step() runs one task, or says that there is nothing to do until some time. A thread of its own
+// steps it in a loop, and parks in between; on the sim platform the driver does (sim.hpp).
+//
+// Thread rules: everything is for the thread that steps it, except what is said to be for any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/atomic.hpp"
+#include "base/cache_line.hpp"
+#include "base/rng.hpp"
+#include "platform/fast_clock.hpp"
+#include "sched/injection.hpp"
+#include "sched/ring.hpp"
+#include "sched/run_context.hpp"
+#include "sched/task.hpp"
+
+namespace weft::sched {
+
+class Core;
+class Recorder;
+
+// Of each priority, on each worker; 32 KiB when first used. 1,000 tasks on one worker stay far away from the shared queue.
+inline constexpr size_t kRingCapacity = 4096;
+// A task in a LIFO slot is left to its owner for this long: mostly it runs there, with warm caches, as soon as the task that woke it parks.
+inline constexpr uint64_t kLifoStealNs = 50'000;
+
+struct Step {
+  enum class Kind : uint8_t { kRan, kAgain, kIdle };
+  Kind kind;
+  uint64_t until_ns = 0;  // kIdle: step again after an unpark, or at this time at the latest
+};
+
+class alignas(base::kCacheLinePair) Worker {
+ public:
+  Worker(Core& core, uint32_t index, uint64_t seed);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // The worker that this thread is right now, null elsewhere.
+  static Worker* current() noexcept;
+
+  Step step();
+
+  // Puts a task that became kQueued on this worker. Back: behind all others of its priority. Woken: see the head of scheduler.hpp.
+  void push_back(Task& task);
+  void push_woken(Task& task);
+
+  bool should_yield();
+  void needs_ticks();
+  uint64_t clock_ns() { return clock_.now_ns(); }
+  RunContext* context() { return task_running_ ? &context_ : nullptr; }
+
+  // The rest is for any thread.
+  Core& core() const { return core_; }
+  uint32_t index() const { return index_; }
+  // Is there something that another worker could take now?
+  bool has_stealable(uint64_t now_ns) const;
+  // Does a task wait for this worker?
+  bool has_waiting() const;
+  // When the run in progress began; 0: none is.
+  uint64_t running_since_ns() const { return running_since_ns_.load(std::memory_order_seq_cst); }
+  bool wants_ticks() const { return wants_ticks_.load(std::memory_order_seq_cst); }
+  // A task has waited in the LIFO slot for so long that a sleeper should be woken for it.
+  bool lifo_overdue(uint64_t now_ns) const;
+
+  struct Counts {
+    // Written by the worker alone, read by statistics; each by itself, hence relaxed.
+    base::atomic<uint64_t> switches{0};
+    base::atomic<uint64_t> preemptions{0};
+    base::atomic<uint64_t> steals{0};
+    base::atomic<uint64_t> stolen{0};
+    base::atomic<uint64_t> parks{0};
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  friend class Core;
+  using Ring = LocalRing<Task, kRingCapacity>;
+
+  Ring& ring(unsigned level);
+  bool ring_waiting();
+  Task* pick();
+  unsigned choose_level(uint32_t waiting);
+  Task* pick_ordinary(unsigned level);
+  Task* take_lifo();
+  void refill(unsigned level);
+  bool push_ring(Task& task, unsigned level);
+  void announce_waiting();
+  Task* search();
+  Task* steal_from(Worker& victim);
+  Step go_to_sleep();
+  void run(Task& task);
+  void finish(Task& task);
+  void fire_timers();
+
+  Core& core_;
+  const uint32_t index_;
+  Recorder* const recorder_;
+  platform::FastClock clock_;
+  RunContext context_;
+  base::Rng rng_;
+
+  uint64_t now_ns_ = 0;             // the last reading: the end of the last run
+  uint32_t ring_mask_ = 0;          // priorities whose ring may have something
+  uint32_t seen_mask_ = 0;          // priorities that had something at the last pick
+  uint64_t picks_ = 0;
+  uint64_t served_[kPriorities] = {};  // the value of picks_ when a priority was last served, or began to wait
+  uint8_t boosted_[kPriorities] = {};  // woken tasks run in a row, by priority
+  bool last_boost_was_lifo_ = false;
+  bool searching_ = false;
+  bool sleeping_ = false;
+  bool timekeeper_ = false;
+  bool task_running_ = false;
+  bool firing_timers_ = false;
+  Counts counts_;
+
+  // What other threads read, away from the above.
+  // lifo_: the owner puts (into an empty slot) and takes, thieves take, by exchange. Publishes the task. seq_cst: partner of the ticker
+  // that goes to sleep and then looks at it.
+  alignas(base::kCacheLinePair) base::atomic<Task*> lifo_{nullptr};
+  // Written by the owner before it fills the slot; hints for thieves and ticker, hence relaxed. The level is read by the owner only.
+  base::atomic<uint64_t> lifo_since_ns_{0};
+  unsigned lifo_level_ = 0;
+  // Written by the owner, read by the ticker. Relaxed: a late look costs a tick.
+  base::atomic<uint64_t> running_since_ns_{0};
+  // Set by the owner's task, cleared by the owner; seq_cst: partner as for lifo_.
+  base::atomic<bool> wants_ticks_{false};
+  // Made by the owner on first use and kept; release/acquire publishes the ring itself.
+  base::atomic<Ring*> rings_[kPriorities] = {};
+};
+
+}  // namespace weft::sched
