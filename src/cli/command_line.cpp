@@ -32,9 +32,7 @@ std::vector<std::string_view> flag_names(const Command& command) {
   return names;
 }
 
-std::string invocation_of(const Command& command) {
-  return command.name == "run" ? "weft" : fmt::format("weft {}", command.name);
-}
+std::string invocation_of(const Command& command) { return command.name == "run" ? "weft" : fmt::format("weft {}", command.name); }
 
 std::unexpected<Error> unknown_flag(const Command& command, std::string_view word) {
   std::string_view name = word;
@@ -153,14 +151,12 @@ Result<void> take_operands(Parsed& parsed, const Command& command, Settings& set
   }
   const bool optional = command.operands.empty() || command.operands.front() == '[';
   if (settings.operands.empty() && !optional) {
-    return fail(ErrorKind::kBadArgument,
-                fmt::format("{0}: {1} is missing; say: weft {0} {1}", command.name, command.operands));
+    return fail(ErrorKind::kBadArgument, fmt::format("{0}: {1} is missing; say: weft {0} {1}", command.name, command.operands));
   }
   const std::size_t most = command.operands.empty() ? 0 : 1;
   if (settings.operands.size() > most) {
-    return fail(ErrorKind::kBadArgument,
-                fmt::format("{}: '{}' is one word too many; weft {} --help says what it takes", command.name,
-                            settings.operands[most], command.name));
+    return fail(ErrorKind::kBadArgument, fmt::format("{}: '{}' is one word too many; weft {} --help says what it takes",
+                                                     command.name, settings.operands[most], command.name));
   }
   return {};
 }
@@ -175,9 +171,9 @@ Result<const Command*> choose_command(std::span<const std::string> words) {
     std::vector<std::string_view> names;
     for (const Command& command : commands()) names.push_back(command.name);
     if (!std::filesystem::exists(first, ignored)) {
-      return fail(ErrorKind::kBadArgument, fmt::format("'{}' is neither a command nor a file{}{}", first,
-                                                       did_you_mean(first, names, "weft "),
-                                                       suggest(first, names) ? "" : "; weft --help lists the commands"));
+      return fail(ErrorKind::kBadArgument,
+                  fmt::format("'{}' is neither a command nor a file{}{}", first, did_you_mean(first, names, "weft "),
+                              suggest(first, names) ? "" : "; weft --help lists the commands"));
     }
   }
   return find_command("run");

@@ -17,8 +17,8 @@
 namespace weft::cli {
 
 enum class Action : std::uint8_t {
-  kExecute,    // the command, with its settings
-  kHelp,       // of the command; of weft itself when there is none
+  kExecute,  // the command, with its settings
+  kHelp,     // of the command; of weft itself when there is none
   kVersion,
   kGroupHelp,  // -W help, -S help: Request::group
 };

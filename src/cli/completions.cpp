@@ -75,7 +75,8 @@ std::string bash() {
       script += fmt::format("        --{}{}) {}; return ;;\n", flag.name, letter, bash_value(flag.completes, flag.words));
     }
     script += "      esac\n";
-    script += fmt::format("      if [[ $word == -* ]]; then COMPREPLY=($(compgen -W {} -- \"$word\")); return; fi\n", shell_quoted(flags));
+    script += fmt::format("      if [[ $word == -* ]]; then COMPREPLY=($(compgen -W {} -- \"$word\")); return; fi\n",
+                          shell_quoted(flags));
     script += fmt::format("      {} ;;\n", bash_value(command.completes, command.words));
   }
   script += "  esac\n";
@@ -115,7 +116,8 @@ std::string zsh() {
   script += "    command=$words[2]; shift words; (( CURRENT-- ))\n";
   script += "  elif (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n    local -a commands=(\n";
   for (const Command& command : commands()) {
-    if (!command.hidden) script += fmt::format("      {}\n", shell_quoted(fmt::format("{}:{}", command.name, zsh_text(command.summary))));
+    if (!command.hidden)
+      script += fmt::format("      {}\n", shell_quoted(fmt::format("{}:{}", command.name, zsh_text(command.summary))));
   }
   script += "    )\n    _describe command commands\n  fi\n  case $command in\n";
   for (const Command& command : commands()) {
@@ -132,10 +134,12 @@ std::string zsh() {
         value = ":" + zsh_value(flag.value_name, flag.completes, flag.words);
       }
       const std::string repeat = flag.repeats ? "*" : "";
-      script += fmt::format("        {} \\\n", shell_quoted(fmt::format("{}--{}{}[{}]{}", repeat, flag.name, equals, zsh_text(flag.help), value)));
+      script += fmt::format("        {} \\\n",
+                            shell_quoted(fmt::format("{}--{}{}[{}]{}", repeat, flag.name, equals, zsh_text(flag.help), value)));
       if (flag.letter != '\0') {
         const std::string_view plus = flag.takes == Takes::kValue ? "+" : "";
-        script += fmt::format("        {} \\\n", shell_quoted(fmt::format("{}-{}{}[{}]{}", repeat, flag.letter, plus, zsh_text(flag.help), value)));
+        script += fmt::format("        {} \\\n",
+                              shell_quoted(fmt::format("{}-{}{}[{}]{}", repeat, flag.letter, plus, zsh_text(flag.help), value)));
       }
     }
     const std::string operand = zsh_value(command.name == "run" ? "program" : "operand", command.completes, command.words);
@@ -159,9 +163,9 @@ std::string fish() {
   for (const Command& command : commands()) {
     if (command.hidden) continue;
     // `run` is what weft does when no command is named.
-    const std::string condition = command.name == "run"
-                                      ? std::string("\"not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from run\"")
-                                      : fmt::format("\"__fish_seen_subcommand_from {}\"", command.name);
+    const std::string condition =
+        command.name == "run" ? std::string("\"not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from run\"")
+                              : fmt::format("\"__fish_seen_subcommand_from {}\"", command.name);
     if (command.completes == Completes::kWords) {
       script += fmt::format("complete -c weft -f -n {} -a {}\n", condition, shell_quoted(joined(command.words)));
     }
@@ -169,10 +173,14 @@ std::string fish() {
       script += fmt::format("complete -c weft -n {} -l {}", condition, flag.name);
       if (flag.letter != '\0') script += fmt::format(" -s {}", flag.letter);
       if (flag.takes == Takes::kValue) {
-        if (flag.completes == Completes::kFile) script += " -r -F";
-        else if (flag.completes == Completes::kDirectory) script += " -x -a '(__fish_complete_directories)'";
-        else if (flag.completes == Completes::kWords) script += fmt::format(" -x -a {}", shell_quoted(joined(flag.words)));
-        else script += " -x";
+        if (flag.completes == Completes::kFile)
+          script += " -r -F";
+        else if (flag.completes == Completes::kDirectory)
+          script += " -x -a '(__fish_complete_directories)'";
+        else if (flag.completes == Completes::kWords)
+          script += fmt::format(" -x -a {}", shell_quoted(joined(flag.words)));
+        else
+          script += " -x";
       }
       script += fmt::format(" -d {}\n", shell_quoted(flag.help));
     }

@@ -25,8 +25,7 @@ struct Reader {
   const Command& run;
 
   std::unexpected<Error> refuse(const toml::source_region& where, std::string_view message) const {
-    return fail(ErrorKind::kBadArgument,
-                fmt::format("{}:{}:{}: {}", file, where.begin.line, where.begin.column, message));
+    return fail(ErrorKind::kBadArgument, fmt::format("{}:{}:{}: {}", file, where.begin.line, where.begin.column, message));
   }
 
   // The value as the command line would have it, and as it is shown in messages.

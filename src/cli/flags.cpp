@@ -16,14 +16,19 @@ Result<void> set_json(Settings& s, std::string_view v) {
 const std::vector<Flag>& compile_flags() {
   static const std::vector<Flag> flags = [] {
     std::vector<Flag> list = {
-        {.name = "output", .letter = 'o', .takes = Takes::kValue, .value_name = "FILE",
-         .help = "where to (default: the file's name with .cwasm, in this directory)", .completes = Completes::kFile,
+        {.name = "output",
+         .letter = 'o',
+         .takes = Takes::kValue,
+         .value_name = "FILE",
+         .help = "where to (default: the file's name with .cwasm, in this directory)",
+         .completes = Completes::kFile,
          .apply = [](Settings& s, std::string_view v) -> Result<void> {
            if (v.empty()) return fail(ErrorKind::kBadArgument, "must not be empty");
            s.output = std::string(v);
            return {};
          }},
-        {.name = "count-fuel", .help = "make code for weft run --fuel",
+        {.name = "count-fuel",
+         .help = "make code for weft run --fuel",
          .apply = [](Settings& s, std::string_view v) -> Result<void> {
            const Result<bool> on = parse_switch(v);
            if (!on) return std::unexpected(on.error());
@@ -53,7 +58,8 @@ const std::vector<Flag>& inspect_flags() {
 const std::vector<Flag>& dump_flags() {
   static const std::vector<Flag> flags = {
       {.name = "json", .help = "as JSON, durations in nanoseconds", .apply = set_json},
-      {.name = "no-stacks", .help = "leave the guests' stacks out (a dump with them wakes every parked guest once)",
+      {.name = "no-stacks",
+       .help = "leave the guests' stacks out (a dump with them wakes every parked guest once)",
        .apply = [](Settings& s, std::string_view v) -> Result<void> {
          const Result<bool> off = parse_switch(v);
          if (!off) return std::unexpected(off.error());
@@ -66,34 +72,56 @@ const std::vector<Flag>& dump_flags() {
 
 const std::vector<Command>& table() {
   static const std::vector<Command> list = {
-      {.name = "run", .operands = "app.wasm [arguments…]", .summary = "run a program, or many copies of it",
-       .description =
-           "Runs a WebAssembly program: a WASI command (preview 1) or a component, as binary (.wasm) or text (.wat), or "
-           "precompiled by weft compile. Flags for weft come before the file; everything after it goes to the guest. "
-           "'weft app.wasm' is short for 'weft run app.wasm'. Ctrl-C asks the guests to end, a second one kills them; "
-           "Ctrl-\\ prints what each task is doing and goes on.",
-       .flags = run_flags(), .completes = Completes::kFile},
-      {.name = "compile", .operands = "app.wasm", .summary = "compile a program to machine code, to start faster later",
+      {.name = "run",
+       .operands = "app.wasm [arguments…]",
+       .summary = "run a program, or many copies of it",
+       .description = "Runs a WebAssembly program: a WASI command (preview 1) or a component, as binary (.wasm) or text (.wat), or "
+                      "precompiled by weft compile. Flags for weft come before the file; everything after it goes to the guest. "
+                      "'weft app.wasm' is short for 'weft run app.wasm'. Ctrl-C asks the guests to end, a second one kills them; "
+                      "Ctrl-\\ prints what each task is doing and goes on.",
+       .flags = run_flags(),
+       .completes = Completes::kFile},
+      {.name = "compile",
+       .operands = "app.wasm",
+       .summary = "compile a program to machine code, to start faster later",
        .description = "Writes the machine code of a program to a file that weft run --allow-precompiled starts without "
                       "compiling. It fits this version of weft, this kind of processor, and the flags given here.",
-       .flags = compile_flags(), .completes = Completes::kFile},
-      {.name = "inspect", .operands = "app.wasm", .summary = "say what a program needs, and whether it can run here",
+       .flags = compile_flags(),
+       .completes = Completes::kFile},
+      {.name = "inspect",
+       .operands = "app.wasm",
+       .summary = "say what a program needs, and whether it can run here",
        .description = "Shows imports and who provides them, exports, memories, the WebAssembly features needed, and "
                       "whether Weft can run it, or why not. Nothing is compiled or run.",
-       .flags = inspect_flags(), .completes = Completes::kFile},
-      {.name = "dump", .operands = "[PID|SOCKET]", .summary = "show what the tasks of a running weft are doing",
+       .flags = inspect_flags(),
+       .completes = Completes::kFile},
+      {.name = "dump",
+       .operands = "[PID|SOCKET]",
+       .summary = "show what the tasks of a running weft are doing",
        .description = "Prints every task of a running weft run: its state, what it waits for and since when, its times, "
                       "and its guest's stack. Without an argument: of the only one that runs, or a list of those that do.",
        .flags = dump_flags()},
-      {.name = "completions", .operands = "bash|zsh|fish", .summary = "print a completion script for a shell",
+      {.name = "completions",
+       .operands = "bash|zsh|fish",
+       .summary = "print a completion script for a shell",
        .description = "For bash: weft completions bash > ~/.local/share/bash-completion/completions/weft. For zsh: weft "
                       "completions zsh > a directory of $fpath/_weft. For fish: weft completions fish > "
                       "~/.config/fish/completions/weft.fish.",
-       .flags = {}, .completes = Completes::kWords, .words = {"bash", "zsh", "fish"}},
-      {.name = "man", .operands = "", .summary = "print the manual page", .description = "The source of weft(1).",
-       .flags = {}, .hidden = true},
-      {.name = "help", .operands = "[command]", .summary = "explain a command",
-       .description = "The same as weft COMMAND --help.", .flags = {}, .completes = Completes::kWords,
+       .flags = {},
+       .completes = Completes::kWords,
+       .words = {"bash", "zsh", "fish"}},
+      {.name = "man",
+       .operands = "",
+       .summary = "print the manual page",
+       .description = "The source of weft(1).",
+       .flags = {},
+       .hidden = true},
+      {.name = "help",
+       .operands = "[command]",
+       .summary = "explain a command",
+       .description = "The same as weft COMMAND --help.",
+       .flags = {},
+       .completes = Completes::kWords,
        .words = {"run", "compile", "inspect", "dump", "completions"}},
   };
   return list;

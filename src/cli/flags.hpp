@@ -27,14 +27,14 @@ enum class Takes : std::uint8_t {
 enum class Completes : std::uint8_t { kNothing, kFile, kDirectory, kWords };
 
 struct Flag {
-  std::string_view name;             // without the dashes
-  char letter = '\0';                // short form, if any
+  std::string_view name;  // without the dashes
+  char letter = '\0';     // short form, if any
   Takes takes = Takes::kNothing;
   std::string_view value_name = {};  // for people: SIZE, DURATION, …
   std::string_view group = {};       // heading in --help and the man page
   std::string_view help = {};
-  bool repeats = false;              // may be given several times; a list in the configuration file
-  bool in_file = true;               // may stand in the configuration file
+  bool repeats = false;  // may be given several times; a list in the configuration file
+  bool in_file = true;   // may stand in the configuration file
   Completes completes = Completes::kNothing;
   std::vector<std::string_view> words = {};
   // The message says what is wrong with the value; the caller puts the flag's name and the value before it.
@@ -43,9 +43,9 @@ struct Flag {
 
 struct Command {
   std::string_view name;
-  std::string_view operands;       // for the usage line: "app.wasm [arguments…]"
-  std::string_view summary;        // one line
-  std::string_view description;    // for --help and the man page
+  std::string_view operands;     // for the usage line: "app.wasm [arguments…]"
+  std::string_view summary;      // one line
+  std::string_view description;  // for --help and the man page
   std::span<const Flag> flags;
   Completes completes = Completes::kNothing;  // its operands
   std::vector<std::string_view> words = {};

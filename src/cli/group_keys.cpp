@@ -23,10 +23,8 @@ Result<void> as_flag(std::string_view flag, Settings& settings, std::string_view
 }
 
 constexpr std::array kKeys = {
-    GroupKey{'W', "fuel", "N", "as --fuel",
-             [](Settings& s, std::string_view v) { return as_flag("fuel", s, v); }},
-    GroupKey{'W', "timeout", "DURATION", "as --timeout",
-             [](Settings& s, std::string_view v) { return as_flag("timeout", s, v); }},
+    GroupKey{'W', "fuel", "N", "as --fuel", [](Settings& s, std::string_view v) { return as_flag("fuel", s, v); }},
+    GroupKey{'W', "timeout", "DURATION", "as --timeout", [](Settings& s, std::string_view v) { return as_flag("timeout", s, v); }},
     GroupKey{'W', "max-memory-size", "SIZE", "as --max-memory",
              [](Settings& s, std::string_view v) { return as_flag("max-memory", s, v); }},
     GroupKey{'W', "max-table-elements", "N", "as --max-table-elements",
@@ -51,8 +49,7 @@ constexpr std::array kKeys = {
              }},
     GroupKey{'S', "inherit-env", "", "as --inherit-env",
              [](Settings& s, std::string_view v) { return as_flag("inherit-env", s, v); }},
-    GroupKey{'S', "inherit-network", "", "as --network",
-             [](Settings& s, std::string_view v) { return as_flag("network", s, v); }},
+    GroupKey{'S', "inherit-network", "", "as --network", [](Settings& s, std::string_view v) { return as_flag("network", s, v); }},
 };
 
 std::vector<std::string_view> names_of(char group) {
@@ -80,8 +77,8 @@ Result<void> apply_group_key(char group, Settings& settings, std::string_view ke
     if (!done) done.error().message = fmt::format("{}={}: {}", key, value, done.error().message);
     return done;
   }
-  return fail(ErrorKind::kBadArgument, fmt::format("no such key '{}'{}; -{} help lists them", key,
-                                                   did_you_mean(key, names_of(group)), group));
+  return fail(ErrorKind::kBadArgument,
+              fmt::format("no such key '{}'{}; -{} help lists them", key, did_you_mean(key, names_of(group)), group));
 }
 
 Result<void> apply_group_list(char group, Settings& settings, std::string_view list) {

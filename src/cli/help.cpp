@@ -80,9 +80,12 @@ std::size_t sane(unsigned columns) { return std::clamp<std::size_t>(columns, 60,
 std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '\\') out += "\\e";
-    else if (c == '-') out += "\\-";
-    else out += c;
+    if (c == '\\')
+      out += "\\e";
+    else if (c == '-')
+      out += "\\-";
+    else
+      out += c;
   }
   if (!out.empty() && (out.front() == '.' || out.front() == '\'')) out.insert(0, "\\&");
   return out;
@@ -148,8 +151,9 @@ std::string manual_page(std::string_view version) {
   for (const Command& command : commands()) {
     if (!command.hidden) page += fmt::format(".br\n.B weft {}\n{}\n", roff(command.name), roff(command.operands));
   }
-  page += ".SH DESCRIPTION\nWeft runs WebAssembly programs as processes: thousands at once, on all cores, each preempted, "
-          "limited and killed by itself. Its engine is Wasmtime.\n";
+  page +=
+      ".SH DESCRIPTION\nWeft runs WebAssembly programs as processes: thousands at once, on all cores, each preempted, "
+      "limited and killed by itself. Its engine is Wasmtime.\n";
   for (const Command& command : commands()) {
     if (command.hidden) continue;
     page += fmt::format(".SH WEFT {}\n", [&] {
@@ -166,26 +170,29 @@ std::string manual_page(std::string_view version) {
         for (const GroupKey& key : group_keys()) {
           if (key.group != group) continue;
           page += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(key.name),
-                              key.value_name.empty() ? "[=y|n]" : fmt::format("=\\fI{}\\fR", roff(key.value_name)),
-                              roff(key.help));
+                              key.value_name.empty() ? "[=y|n]" : fmt::format("=\\fI{}\\fR", roff(key.value_name)), roff(key.help));
         }
       }
-      page += ".PP\nSizes: 512, 64KiB, 1.5GB (KiB, MiB, GiB are powers of 1024; K, M, G are the same). Durations: 250ms, "
-              "2m30s.\n";
+      page +=
+          ".PP\nSizes: 512, 64KiB, 1.5GB (KiB, MiB, GiB are powers of 1024; K, M, G are the same). Durations: 250ms, "
+          "2m30s.\n";
     }
   }
-  page += ".SH CONFIGURATION FILE\nThe file that \\fB\\-\\-config\\fR names is TOML. Its keys are the names of the flags of weft "
-          "run, without the dashes; flags without a value take true or false, flags that may be repeated take a list, "
-          "\\fBenv\\fR also a table. \\fBprogram\\fR and \\fBarguments\\fR stand for the words after the flags, the tables "
-          "\\fB[W]\\fR and \\fB[S]\\fR for the keys of those flags. What the command line says wins over the file; "
-          "lists of both are joined. An unknown key is an error.\n";
+  page +=
+      ".SH CONFIGURATION FILE\nThe file that \\fB\\-\\-config\\fR names is TOML. Its keys are the names of the flags of weft "
+      "run, without the dashes; flags without a value take true or false, flags that may be repeated take a list, "
+      "\\fBenv\\fR also a table. \\fBprogram\\fR and \\fBarguments\\fR stand for the words after the flags, the tables "
+      "\\fB[W]\\fR and \\fB[S]\\fR for the keys of those flags. What the command line says wins over the file; "
+      "lists of both are joined. An unknown key is an error.\n";
   page += ".SH EXIT STATUS\n";
   for (const ExitCode& code : exit_codes()) page += fmt::format(".TP\n.B {}\n{}\n", code.code, roff(code.meaning));
-  page += ".SH SIGNALS\n.TP\n.B SIGINT, SIGTERM, SIGHUP\nAsk the guests to end; the second one, or the end of "
-          "\\fB\\-\\-grace\\fR, kills them.\n.TP\n.B SIGQUIT\nPrints what every task is doing, and goes on.\n";
-  page += ".SH FILES\n.TP\n.I $XDG_CACHE_HOME/weft\nCompiled code (default ~/.cache/weft).\n.TP\n"
-          ".I $XDG_RUNTIME_DIR/weft/PID.sock\nWhere a running weft answers weft dump (without XDG_RUNTIME_DIR: "
-          "/tmp/weft\\-UID/PID.sock).\n";
+  page +=
+      ".SH SIGNALS\n.TP\n.B SIGINT, SIGTERM, SIGHUP\nAsk the guests to end; the second one, or the end of "
+      "\\fB\\-\\-grace\\fR, kills them.\n.TP\n.B SIGQUIT\nPrints what every task is doing, and goes on.\n";
+  page +=
+      ".SH FILES\n.TP\n.I $XDG_CACHE_HOME/weft\nCompiled code (default ~/.cache/weft).\n.TP\n"
+      ".I $XDG_RUNTIME_DIR/weft/PID.sock\nWhere a running weft answers weft dump (without XDG_RUNTIME_DIR: "
+      "/tmp/weft\\-UID/PID.sock).\n";
   return page;
 }
 

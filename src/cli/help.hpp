@@ -12,7 +12,7 @@
 namespace weft::cli {
 
 // `columns`: how wide the text may be (it is cut to between 60 and 110).
-std::string help_text(unsigned columns);                          // of weft itself
+std::string help_text(unsigned columns);  // of weft itself
 std::string help_text(const Command& command, unsigned columns);
 
 // weft(1) in man(7) format, for the version that is given.

@@ -66,10 +66,10 @@ struct Settings {
   Duration grace = std::chrono::seconds(5);
 
   // Other commands.
-  std::filesystem::path output;        // compile
-  bool count_fuel = false;             // compile
-  bool stacks = true;                  // dump
-  std::vector<std::string> operands;   // what is no flag, for the commands that are not `run`
+  std::filesystem::path output;       // compile
+  bool count_fuel = false;            // compile
+  bool stacks = true;                 // dump
+  std::vector<std::string> operands;  // what is no flag, for the commands that are not `run`
 };
 
 }  // namespace weft::cli

@@ -14,9 +14,7 @@ namespace {
 constexpr std::string_view kZeroLimit =
     "a limit of zero would end every guest before it begins; leave it out to have no such limit";
 
-bool is_number(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
+bool is_number(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
 
 }  // namespace
 
@@ -56,8 +54,8 @@ Result<bool> parse_switch(std::string_view text) {
 }
 
 Result<Priority> parse_priority(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, Priority>, 5> kNames = {{
-      {"highest", kPriorityHighest}, {"high", 2}, {"normal", kPriorityNormal}, {"low", 6}, {"lowest", kPriorityLowest}}};
+  constexpr std::array<std::pair<std::string_view, Priority>, 5> kNames = {
+      {{"highest", kPriorityHighest}, {"high", 2}, {"normal", kPriorityNormal}, {"low", 6}, {"lowest", kPriorityLowest}}};
   for (const auto& [name, priority] : kNames) {
     if (text == name) return priority;
   }

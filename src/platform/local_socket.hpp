@@ -65,7 +65,7 @@ Result<LocalConnection> connect_local(const std::filesystem::path& path);
 // somebody else or others may write to it.
 Result<std::filesystem::path> private_directory(std::string_view name);
 
-std::uint32_t process_id() noexcept;          // of this program, as the operating system counts
+std::uint32_t process_id() noexcept;  // of this program, as the operating system counts
 bool process_exists(std::uint32_t id) noexcept;
 
 }  // namespace weft::platform

@@ -23,8 +23,8 @@ Result<sockaddr_un> address_of(const std::filesystem::path& path) {
   address.sun_family = AF_UNIX;
   const std::string& text = path.native();
   if (text.size() >= sizeof address.sun_path) {
-    return fail(ErrorKind::kBadArgument, text + ": a socket's path may have at most " +
-                                             std::to_string(sizeof address.sun_path - 1) + " bytes");
+    return fail(ErrorKind::kBadArgument,
+                text + ": a socket's path may have at most " + std::to_string(sizeof address.sun_path - 1) + " bytes");
   }
   std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
   return address;
@@ -90,8 +90,7 @@ LocalListener::~LocalListener() {
   std::error_code ignored;
   std::filesystem::remove(path_, ignored);
 }
-LocalListener::LocalListener(LocalListener&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+LocalListener::LocalListener(LocalListener&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
 
 Result<LocalListener> LocalListener::open(const std::filesystem::path& path) {
   const Result<sockaddr_un> address = address_of(path);
@@ -105,8 +104,7 @@ Result<LocalListener> LocalListener::open(const std::filesystem::path& path) {
   if (!fd) return std::unexpected(fd.error());
   LocalListener listener(*fd, path);
   // The directory is private, so the moment between bind and chmod is nobody's chance.
-  if (::bind(*fd, generic(*address), sizeof *address) != 0 || ::chmod(path.c_str(), 0600) != 0 ||
-      ::listen(*fd, 8) != 0) {
+  if (::bind(*fd, generic(*address), sizeof *address) != 0 || ::chmod(path.c_str(), 0600) != 0 || ::listen(*fd, 8) != 0) {
     return fail(kind_of(errno), path.native() + ": cannot listen there: " + reason(errno));
   }
   return listener;
@@ -146,7 +144,7 @@ Result<std::filesystem::path> private_directory(std::string_view name) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail(kind_of(errno), path.native() + ": cannot be made: " + reason(errno));
   }
-  struct stat found {};
+  struct stat found{};
   if (::lstat(path.c_str(), &found) != 0) return fail(kind_of(errno), path.native() + ": " + reason(errno));
   // In /tmp anybody could have made it first.
   if (!S_ISDIR(found.st_mode) || found.st_uid != ::geteuid() || (found.st_mode & 022) != 0) {

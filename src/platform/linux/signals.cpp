@@ -31,7 +31,7 @@ SignalSource::SignalSource() {
   sigset_t wanted;
   sigemptyset(&wanted);
   for (const Signal signal : kSignals) {
-    struct sigaction now {};
+    struct sigaction now{};
     // A blocked signal is queued even when it is ignored, so the ignored ones must not get into the set.
     if (::sigaction(number_of(signal), nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;
     sigaddset(&wanted, number_of(signal));
@@ -55,7 +55,7 @@ std::optional<Signal> SignalSource::take() noexcept {
 }
 
 void ignore_broken_pipe() noexcept {
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
