@@ -9,6 +9,8 @@ target_compile_options(weft_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
   -Wold-style-cast -Wnon-virtual-dtor -Woverloaded-virtual
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+  # Designated initializers leave out fields on purpose: what is not named has its default.
+  -Wno-missing-field-initializers
   # libstdc++ 12 sorts with a function that it has deprecated itself, and clang reports that at our call.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
   # GCC 12 warns about overlap inside its own std::string (GCC bug 105651).
