@@ -3,7 +3,25 @@
 use crate::abi::Str;
 
 /// A guest's stack, innermost frame first.
-pub struct Backtrace {}
+pub struct Backtrace {
+    frames: Vec<Line>,
+}
+
+/// Receives a backtrace, exactly once: the guest's stack, or NULL if the call ended first or could not look at its stack. Borrowed for the call. From the
+/// thread that polls or drops the call, on the guest's stack.
+pub type BacktraceFn = Option<unsafe extern "C-unwind" fn(context: *mut std::ffi::c_void, backtrace: *const Backtrace)>;
+
+/// A `Frame` that owns its strings.
+struct Line {
+    module: String,
+    function: String,
+    file: String,
+    line: u32,
+    column: u32,
+    function_index: u32,
+    inlined: bool,
+    offset: u64,
+}
 
 /// One line of a backtrace. Strings are borrowed from the backtrace and empty where unknown.
 #[repr(C)]
@@ -27,20 +45,111 @@ pub struct Frame {
     pub offset: u64,
 }
 
+impl Backtrace {
+    /// The guest's stack in `store`, as of now. `module_name` names the module of all frames; without it they keep the names that the
+    /// modules carry. Resolves names and lines, which takes from microseconds to (with much debug information) milliseconds.
+    pub(crate) fn capture(store: impl wasmtime::AsContext, module_name: Option<&str>) -> Backtrace {
+        Backtrace::new(&wasmtime::WasmBacktrace::force_capture(store), module_name)
+    }
+
+    pub(crate) fn new(backtrace: &wasmtime::WasmBacktrace, module_name: Option<&str>) -> Backtrace {
+        let mut frames = Vec::new();
+        for frame in backtrace.frames() {
+            let module = module_name.or(frame.module().name()).unwrap_or_default();
+            let offset = frame.module_offset().map_or(u64::MAX, |offset| offset as u64);
+            let function = frame.func_name().map(demangle).unwrap_or_default();
+            let symbols = frame.symbols();
+            if symbols.is_empty() {
+                frames.push(Line {
+                    module: module.to_string(),
+                    function,
+                    file: String::new(),
+                    line: 0,
+                    column: 0,
+                    function_index: frame.func_index(),
+                    inlined: false,
+                    offset,
+                });
+                continue;
+            }
+            // Symbols are innermost first; all but the last were inlined into the next.
+            for (index, symbol) in symbols.iter().enumerate() {
+                let outermost = index + 1 == symbols.len();
+                frames.push(Line {
+                    module: module.to_string(),
+                    function: symbol.name().map(demangle).or(outermost.then(|| function.clone())).unwrap_or_default(),
+                    file: symbol.file().unwrap_or_default().to_string(),
+                    line: symbol.line().unwrap_or(0),
+                    column: symbol.column().unwrap_or(0),
+                    function_index: frame.func_index(),
+                    inlined: !outermost,
+                    offset,
+                });
+            }
+        }
+        Backtrace { frames }
+    }
+}
+
+/// A function's name as its source calls it, where the scheme is known (Rust, C++).
+fn demangle(name: &str) -> String {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}");
+    }
+    if name.starts_with("_Z")
+        && let Ok(symbol) = cpp_demangle::BorrowedSymbol::new(name.as_bytes())
+        && let Ok(text) = symbol.demangle_with_options(&cpp_demangle::DemangleOptions::default())
+    {
+        return text;
+    }
+    name.to_string()
+}
+
+/// An error context that stops Wasmtime from capturing a backtrace of its own: capturing resolves names and lines at once, too much work for a guest that merely
+/// exits or is stopped.
+pub(crate) fn no_backtrace() -> wasmtime::WasmBacktrace {
+    // A store of an engine that captures no frames gives an empty backtrace; there is no constructor for one.
+    static QUIET: std::sync::LazyLock<wasmtime::Store<()>> = std::sync::LazyLock::new(|| {
+        let mut config = wasmtime::Config::new();
+        config.wasm_backtrace_max_frames(None);
+        let engine = wasmtime::Engine::new(&config).expect("an engine that never runs anything");
+        wasmtime::Store::new(&engine, ())
+    });
+    wasmtime::WasmBacktrace::capture(&*QUIET)
+}
+
 /// How many frames there are. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_backtrace_size(backtrace: *const Backtrace) -> usize {
-    todo!()
+    debug_assert!(!backtrace.is_null());
+    unsafe { (&(*backtrace).frames).len() }
 }
 
 /// Writes frame `index` (0 = innermost) to `frame`. False if there is no such frame. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_backtrace_frame(backtrace: *const Backtrace, index: usize, frame: *mut Frame) -> bool {
-    todo!()
+    debug_assert!(!backtrace.is_null() && !frame.is_null());
+    let Some(line) = (unsafe { (&(*backtrace).frames).get(index) }) else {
+        return false;
+    };
+    let found = Frame {
+        module: Str::borrow(&line.module),
+        function: Str::borrow(&line.function),
+        file: Str::borrow(&line.file),
+        line: line.line,
+        column: line.column,
+        function_index: line.function_index,
+        inlined: line.inlined,
+        offset: line.offset,
+    };
+    unsafe { frame.write(found) };
+    true
 }
 
 /// Frees a backtrace of which somebody became the owner; NULL is allowed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_backtrace_free(backtrace: *mut Backtrace) {
-    todo!()
+    if !backtrace.is_null() {
+        drop(unsafe { Box::from_raw(backtrace) });
+    }
 }

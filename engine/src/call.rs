@@ -1,12 +1,22 @@
 //! Calls: one process's main call, from its store to its outcome, polled by whoever schedules it.
 
 use crate::abi::{Poll, Str, Val};
-use crate::backtrace::Backtrace;
-use crate::error::Error;
-use crate::outcome::Outcome;
-use crate::program::Program;
+use crate::backtrace::BacktraceFn;
+use crate::error::{Error, ErrorKind, guard, panic_text};
+use crate::guest::{Exclusive, Guest, count_fuel, new_store};
+use crate::limits::{CountersRef, Limiter};
+use crate::outcome::{Finished, Outcome};
+use crate::program::{Program, ProgramKind};
+use crate::shared::{Shared, SharedRef};
+use crate::start::Start;
+use crate::waker::with_waker;
 use crate::wasi::WasiConfig;
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use wasmtime::AsContextMut;
 
 /// No limit.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -60,52 +70,240 @@ pub struct CallConfig {
 }
 
 /// The main call of one process. Used by one thread at a time, except where said otherwise.
-pub struct Call {}
+pub struct Call {
+    /// Touched by the thread that polls or drops the call, and not by functions that any thread may call. First, because what it holds points to `shared`.
+    driver: UnsafeCell<Driver>,
+    shared: Shared,
+    /// Keeps the names alive that `weft_call_waiting_for` hands out.
+    program: Arc<Program>,
+}
 
-/// Receives a backtrace, exactly once: the guest's stack, or NULL if the call ended first or could not look at its stack. Borrowed for the call. From the
-/// thread that polls or drops the call.
-pub type BacktraceFn = Option<unsafe extern "C-unwind" fn(context: *mut c_void, backtrace: *const Backtrace)>;
+enum Driver {
+    Running(Pin<Box<dyn Future<Output = Finished> + Send>>),
+    Done(Finished),
+}
+
+/// Everything a call needs to start, collected by `weft_call_new`.
+struct Prepared {
+    program: Arc<Program>,
+    shared: SharedRef,
+    wasi: Option<Arc<WasiConfig>>,
+    start: Start,
+    limits: Limits,
+    counters: CountersRef,
+}
+
+impl Prepared {
+    /// The whole life of a process: from its store to its outcome. Runs on the first poll, so that a call that never runs costs next to nothing.
+    async fn run(self) -> Finished {
+        let Prepared { program, shared, wasi, start, limits, counters } = self;
+        let component = matches!(program.kind(), ProgramKind::Component(_));
+        let wasi = match program.needs_wasi() {
+            false => None,
+            true => {
+                let built = match wasi {
+                    Some(config) => config.build(shared, !component),
+                    None => WasiConfig::default().build(shared, !component),
+                };
+                match built {
+                    Ok(wasi) => Some(Exclusive::new(Box::new(wasi))),
+                    Err(error) => return Finished::failed(error),
+                }
+            }
+        };
+        let engine = program.module().engine().clone();
+        let settings = engine.settings();
+        let fuel = settings.fuel.then_some(limits.fuel);
+        let limiter = Limiter::new(limits, counters);
+        if let ProgramKind::Core(core) = program.kind()
+            && let Err(limit) = limiter.check_module(core.memories, core.tables)
+        {
+            return Finished::limit(limit);
+        }
+        let wasmtime = match component {
+            false => engine.core(),
+            true => match engine.components() {
+                Ok(engine) => engine,
+                Err(error) => return Finished::failed(error),
+            },
+        };
+        let guest = Guest { shared, program: program.clone(), limiter, wasi, memory: None, component, fuel };
+        let mut store = match new_store(wasmtime, settings.epochs, guest) {
+            Ok(store) => store,
+            Err(error) => return Finished::from_error(&program, limits.fuel, false, &error),
+        };
+        let result = start.run(&program, &mut store).await;
+        count_fuel(&mut store.as_context_mut());
+        result.unwrap_or_else(|(running, error)| Finished::from_error(&program, limits.fuel, running, &error))
+    }
+}
+
+impl Call {
+    /// The call ended: keeps how, and lets go of everything else.
+    ///
+    /// # Safety
+    /// By the thread that polls the call.
+    unsafe fn finish(&self, finished: Finished) {
+        // SAFETY: only the polling thread gets here, and holds no reference to the driver.
+        let before = std::mem::replace(unsafe { &mut *self.driver.get() }, Driver::Done(finished));
+        // After a panic the future may panic again when it is dropped; there is nobody left to tell.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
+        self.shared.set_waiting_for(None);
+        self.shared.close();
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Unwinds the guest's stack if it is still there. Hooks and host functions are told from inside.
+        if let Driver::Running(_) = self.driver.get_mut() {
+            // SAFETY: exclusive.
+            unsafe { self.finish(Finished::failed(Error::new(ErrorKind::Internal, "the call was dropped"))) };
+        }
+    }
+}
+
+impl CallConfig {
+    const DEFAULT: CallConfig = CallConfig {
+        wasi: std::ptr::null(),
+        entry: Str::EMPTY,
+        args: std::ptr::null(),
+        nargs: 0,
+        text_args: std::ptr::null(),
+        ntext_args: 0,
+        limits: Limits {
+            memory_bytes: UNLIMITED,
+            table_elements: UNLIMITED,
+            instances: UNLIMITED,
+            memories: UNLIMITED,
+            tables: UNLIMITED,
+            fuel: UNLIMITED,
+        },
+        counters: std::ptr::null_mut(),
+    };
+}
 
 /// Writes the default settings to `config`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_config_default(config: *mut CallConfig) {
-    todo!()
+    debug_assert!(!config.is_null());
+    unsafe { config.write(CallConfig::DEFAULT) };
 }
 
 /// Prepares a call; nothing of the guest runs before the first poll, and no slot of the pool is taken. `process` is passed to all hooks. Errors: NoEntryPoint, BadArgument. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_call_new(program: *const Program, config: *const CallConfig, process: *mut c_void, call: *mut *mut Call) -> *mut Error {
-    todo!()
+pub unsafe extern "C" fn weft_call_new(
+    program: *const Program,
+    config: *const CallConfig,
+    process: *mut c_void,
+    call: *mut *mut Call,
+) -> *mut Error {
+    debug_assert!(!config.is_null() && !call.is_null());
+    guard(|| {
+        let program = unsafe { Program::share(program) };
+        let config = unsafe { &*config };
+        let settings = program.module().engine().settings();
+        if config.limits.fuel != UNLIMITED && !settings.fuel {
+            return Err(Error::new(ErrorKind::BadArgument, "a fuel limit needs an engine that counts fuel"));
+        }
+        let start = unsafe { Start::new(&program, config) }?;
+        let wasi = (!config.wasi.is_null()).then(|| unsafe {
+            Arc::increment_strong_count(config.wasi);
+            Arc::from_raw(config.wasi)
+        });
+        let shared = Shared::new(settings.hooks, process);
+        let placeholder = Driver::Done(Finished::failed(Error::new(ErrorKind::Internal, "not started")));
+        let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(placeholder), shared, program: program.clone() }));
+        // SAFETY: `new` is valid, and from here on only used through shared references.
+        let shared = SharedRef::new(unsafe { &(*new).shared });
+        let prepared =
+            Prepared { program, shared, wasi, start, limits: config.limits, counters: CountersRef(config.counters) };
+        unsafe {
+            *(*new).driver.get() = Driver::Running(Box::pin(prepared.run()));
+            call.write(new);
+        }
+        Ok(())
+    })
 }
 
 /// Runs the call until it ends (ready) or waits (pending). `task` is borrowed for the poll; wakers that outlive it retain it. Not called again after ready. On a thread that has
 /// entered the engine; another poll may be on another thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> Poll {
-    todo!()
+    debug_assert!(!call.is_null());
+    let call = unsafe { &*call };
+    let shared = &call.shared;
+    shared.task.set(task);
+    let backtrace_wanted = shared.backtrace_wanted();
+    shared.wake_foreign();
+    // SAFETY: polls do not overlap, so that nobody else touches the driver; the reference ends before `finish`.
+    let polled = match unsafe { &mut *call.driver.get() } {
+        Driver::Running(future) => {
+            let future = future.as_mut();
+            catch_unwind(AssertUnwindSafe(|| with_waker(shared, |cx| future.poll(cx))))
+        }
+        Driver::Done(_) => panic!("weft_call_poll after the call had ended"),
+    };
+    match polled {
+        Ok(std::task::Poll::Pending) => {
+            if backtrace_wanted {
+                // Could have been answered in this poll and was not: the guest is where nobody can look.
+                shared.serve(None);
+            }
+            if matches!(call.program.kind(), ProgramKind::Component(_)) {
+                let yielded = shared.yielding.replace(false);
+                shared.set_waiting_for((!yielded).then_some(&*COMPONENT_WAIT));
+            }
+            return Poll::Pending;
+        }
+        Ok(std::task::Poll::Ready(finished)) => unsafe { call.finish(finished) },
+        Err(payload) => {
+            let error = Error::new(ErrorKind::Internal, panic_text(&*payload));
+            unsafe { call.finish(Finished::failed(error)) };
+        }
+    }
+    Poll::Ready
 }
+
+/// Which host function a component waits in is known to Wasmtime alone.
+static COMPONENT_WAIT: LazyLock<crate::shared::WaitName> =
+    LazyLock::new(|| crate::shared::WaitName { text: "wasi (component)".to_string() });
 
 /// Ends the call wherever it is, and frees it; NULL is allowed. Its stack is unwound, waiting host functions are cancelled. On a thread that has entered the engine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_drop(call: *mut Call) {
-    todo!()
+    if !call.is_null() {
+        drop(unsafe { Box::from_raw(call) });
+    }
 }
 
 /// How the call ended; only after ready. Borrowed until the call is dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_outcome(call: *const Call, outcome: *mut Outcome) {
-    todo!()
+    debug_assert!(!call.is_null() && !outcome.is_null());
+    // SAFETY: after ready nobody changes the driver any more.
+    match unsafe { &*(*call).driver.get() } {
+        Driver::Done(finished) => unsafe { outcome.write(finished.view()) },
+        Driver::Running(_) => panic!("weft_call_outcome before the call has ended"),
+    }
 }
 
 /// After a pending poll: the host function that is waited in ("wasi poll_oneoff", "env.my_function"); empty if the call yielded. Lives as long as the program. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_waiting_for(call: *const Call) -> Str {
-    todo!()
+    debug_assert!(!call.is_null());
+    // SAFETY: `shared` may be looked at by any thread; names live as long as the program, which the call keeps.
+    match unsafe { (&(*call).shared).waiting_for() } {
+        Some(name) => Str::borrow(unsafe { &(*name).text }),
+        None => Str::EMPTY,
+    }
 }
 
 /// Asks for the guest's stack, taken at the next epoch check or at the next poll while the guest waits in a host function: so wake the task and increment the
 /// epoch after this. False if another request is under way, or the call ended. Any thread, while the call is alive.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_call_request_backtrace(call: *const Call, callback: BacktraceFn, context: *mut c_void) -> bool {
-    todo!()
+    debug_assert!(!call.is_null());
+    // SAFETY: as above.
+    unsafe { (&(*call).shared).request_backtrace(callback, context) }
 }

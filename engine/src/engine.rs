@@ -1,8 +1,11 @@
 //! The engine: compiler settings, the pool of instances, the epoch counter, and the Tokio runtime that serves WASI.
 
 use crate::abi::Str;
-use crate::error::Error;
+use crate::cache::Cache;
+use crate::error::{Error, ErrorKind, guard};
+use crate::features;
 use crate::hooks::Hooks;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// How hard the compiler tries.
 #[repr(u32)]
@@ -35,7 +38,7 @@ pub struct EngineConfig {
     pub memory_reservation_bytes: u64,
     /// How large a linear memory of the pool can grow. Default 4 GiB; never above the reservation when pooling.
     pub memory_bytes_max: u64,
-    /// Stack of a guest call, before it ends with `WEFT_LIMIT_STACK`. Host functions get 128 KiB on top. Default 512 KiB.
+    /// Stack of a guest call, before it ends with `WEFT_LIMIT_STACK`. Host functions get 256 KiB on top. Default 512 KiB.
     pub stack_bytes: u64,
     /// Default speed.
     pub optimize: Optimize,
@@ -54,81 +57,341 @@ pub struct EngineConfig {
 }
 
 /// Compiler and runtime shared by all processes. Made once, shared by all threads.
-pub struct Engine {}
+pub struct Engine {
+    /// Runs core modules.
+    core: wasmtime::Engine,
+    /// Runs components: made when the first one is compiled, since it costs milliseconds and most programs are core modules. Apart from `core` because the component
+    /// model's concurrency has per-store costs that core modules should not pay.
+    components: OnceLock<wasmtime::Engine>,
+    settings: Settings,
+    cache: Option<Cache>,
+    warning: Warning,
+    /// Serves wasmtime-wasi: timers, sockets, blocking file operations. Taken by `weft_engine_free`.
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    handle: tokio::runtime::Handle,
+}
+
+/// `EngineConfig` without what is only needed to make the engine.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub hooks: Hooks,
+    pub fuel: bool,
+    pub epochs: bool,
+    pub stack_bytes: u64,
+    pub features: u64,
+    pub slots_max: u32,
+    pooling: bool,
+    memory_reservation_bytes: u64,
+    memory_bytes_max: u64,
+    optimize: Optimize,
+    debug_info: bool,
+    memory_keep_resident_bytes: u64,
+    stack_keep_resident_bytes: u64,
+    table_keep_resident_bytes: u64,
+}
+
+/// The first thing that went wrong without being an error.
+#[derive(Clone, Default)]
+pub(crate) struct Warning(Arc<OnceLock<String>>);
+
+impl Warning {
+    /// Later ones are lost: they are mostly the same again.
+    pub(crate) fn set(&self, text: String) {
+        let _ = self.0.set(text);
+    }
+}
+
+/// Stack for host functions, on top of what guests get. WASI's file functions are the deepest (measured below 40 KiB in a development build); the rest is margin.
+const HOST_STACK_BYTES: u64 = 256 << 10;
+/// Frames in a backtrace. Resolving a frame costs milliseconds if the module has much debug information.
+const BACKTRACE_FRAMES_MAX: usize = 64;
+/// Elements of a pooled table. The Go compiler puts every function into the table, and large programs have more than 100,000.
+const POOL_TABLE_ELEMENTS: usize = 400_000;
+/// Bytes of a pooled instance's own data, which grows with the number of functions (24 bytes each).
+const POOL_INSTANCE_BYTES: usize = 32 << 20;
+/// Memories and tables of one pooled instance.
+const POOL_PER_MODULE: u32 = 8;
+/// With this and more, an access needs no bounds check: a 32-bit address cannot leave the reservation.
+const RESERVATION_WITHOUT_CHECKS: u64 = 4 << 30;
+
+impl EngineConfig {
+    fn default_settings() -> EngineConfig {
+        EngineConfig {
+            hooks: Hooks::NONE,
+            cache_directory: Str::EMPTY,
+            cache_bytes_max: 1 << 30,
+            fuel: false,
+            epochs: true,
+            pooling: true,
+            slots_max: 1000,
+            memory_reservation_bytes: RESERVATION_WITHOUT_CHECKS,
+            memory_bytes_max: 4 << 30,
+            stack_bytes: 512 << 10,
+            optimize: Optimize::Speed,
+            debug_info: true,
+            features: features::default_bits(),
+            memory_keep_resident_bytes: 64 << 10,
+            stack_keep_resident_bytes: 16 << 10,
+            table_keep_resident_bytes: 4 << 10,
+            blocking_threads_max: 64,
+        }
+    }
+}
+
+fn size(bytes: u64, what: &str) -> Result<usize, Error> {
+    usize::try_from(bytes).map_err(|_| Error::new(ErrorKind::BadArgument, format!("{what} of {bytes} is too large")))
+}
+
+impl Settings {
+    fn new(config: &EngineConfig) -> Result<Settings, Error> {
+        let bad = |text: &str| Err(Error::new(ErrorKind::BadArgument, text));
+        if config.stack_bytes < 16 << 10 {
+            return bad("stack_bytes must be at least 16384");
+        }
+        if config.stack_bytes > 1 << 30 {
+            return bad("stack_bytes must be at most 1073741824");
+        }
+        if config.pooling && config.slots_max == 0 {
+            return bad("slots_max must be at least 1");
+        }
+        if config.memory_bytes_max == 0 {
+            return bad("memory_bytes_max must be at least 1");
+        }
+        if config.features & !features::all_bits() != 0 {
+            return bad("features has bits that stand for no proposal");
+        }
+        let hooks = &config.hooks;
+        if hooks.task_wake.is_none() || hooks.task_retain.is_none() || hooks.task_release.is_none() {
+            return bad("the hooks task_wake, task_retain and task_release are required");
+        }
+        if hooks.sleep.is_some() != hooks.sleep_drop.is_some() {
+            return bad("the hooks sleep and sleep_drop come together");
+        }
+        Ok(Settings {
+            hooks: config.hooks,
+            fuel: config.fuel,
+            epochs: config.epochs,
+            stack_bytes: config.stack_bytes,
+            features: config.features,
+            slots_max: config.slots_max,
+            pooling: config.pooling,
+            memory_reservation_bytes: config.memory_reservation_bytes,
+            memory_bytes_max: config.memory_bytes_max,
+            optimize: config.optimize,
+            debug_info: config.debug_info,
+            memory_keep_resident_bytes: config.memory_keep_resident_bytes,
+            stack_keep_resident_bytes: config.stack_keep_resident_bytes,
+            table_keep_resident_bytes: config.table_keep_resident_bytes,
+        })
+    }
+
+    /// What both engines have in common.
+    fn common(&self) -> Result<wasmtime::Config, Error> {
+        let mut config = wasmtime::Config::new();
+        let level = match self.optimize {
+            Optimize::None => wasmtime::OptLevel::None,
+            Optimize::Speed => wasmtime::OptLevel::Speed,
+            Optimize::SpeedAndSize => wasmtime::OptLevel::SpeedAndSize,
+        };
+        let details =
+            if self.debug_info { wasmtime::WasmBacktraceDetails::Enable } else { wasmtime::WasmBacktraceDetails::Disable };
+        config
+            .cranelift_opt_level(level)
+            .wasm_backtrace_details(details)
+            .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
+            // Nobody unwinds through guests with the system's unwinder, and registering its tables costs time per module.
+            .native_unwind_info(false)
+            .consume_fuel(self.fuel)
+            .epoch_interruption(self.epochs)
+            .max_wasm_stack(size(self.stack_bytes, "stack_bytes")?)
+            .async_stack_size(size(self.stack_bytes + HOST_STACK_BYTES, "stack_bytes")?)
+            .memory_reservation(self.memory_reservation_bytes);
+        if self.memory_reservation_bytes < RESERVATION_WITHOUT_CHECKS {
+            // Checks are compiled in anyway, so that a large guard only wastes address space.
+            config.memory_guard_size(64 << 10);
+        }
+        for (proposal, on) in features::chosen(self.features) {
+            config.wasm_features(proposal.flag, on);
+        }
+        Ok(config)
+    }
+
+    fn core(&self) -> Result<wasmtime::Config, Error> {
+        let mut config = self.common()?;
+        config.concurrency_support(false);
+        if self.pooling {
+            let slots = self.slots_max;
+            let memory_bytes_max = self.memory_bytes_max.min(self.memory_reservation_bytes.max(64 << 10));
+            let mut pool = wasmtime::PoolingAllocationConfig::new();
+            pool.total_core_instances(slots)
+                .total_memories(slots)
+                .total_tables(slots)
+                .total_stacks(slots)
+                .total_gc_heaps(slots)
+                .max_unused_warm_slots(slots)
+                .max_memory_size(size(memory_bytes_max, "memory_bytes_max")?)
+                .max_memories_per_module(POOL_PER_MODULE.min(slots))
+                .max_tables_per_module(POOL_PER_MODULE.min(slots))
+                .table_elements(POOL_TABLE_ELEMENTS)
+                .max_core_instance_size(POOL_INSTANCE_BYTES)
+                .linear_memory_keep_resident(size(self.memory_keep_resident_bytes, "memory_keep_resident_bytes")?)
+                .async_stack_keep_resident(size(self.stack_keep_resident_bytes, "stack_keep_resident_bytes")?)
+                .table_keep_resident(size(self.table_keep_resident_bytes, "table_keep_resident_bytes")?);
+            config.allocation_strategy(pool);
+        }
+        Ok(config)
+    }
+
+    fn components(&self) -> Result<wasmtime::Config, Error> {
+        let mut config = self.common()?;
+        config.concurrency_support(true).wasm_component_model(true).wasm_component_model_async(true);
+        Ok(config)
+    }
+}
+
+impl Engine {
+    fn new(config: &EngineConfig) -> Result<Engine, Error> {
+        let settings = Settings::new(config)?;
+        let failed = |error: wasmtime::Error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine", &error);
+        let core = wasmtime::Engine::new(&settings.core()?).map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(config.blocking_threads_max.max(1) as usize)
+            .thread_name("weft-io")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::ResourceExhausted, format!("cannot start the I/O thread: {error}")))?;
+        let warning = Warning::default();
+        let directory = unsafe { config.cache_directory.text("cache_directory") }?;
+        let cache = match directory {
+            "" => None,
+            directory => Cache::open(directory.as_ref(), config.cache_bytes_max, warning.clone()),
+        };
+        Ok(Engine {
+            core,
+            components: OnceLock::new(),
+            settings,
+            cache,
+            warning,
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+        })
+    }
+
+    pub(crate) fn core(&self) -> &wasmtime::Engine {
+        &self.core
+    }
+
+    pub(crate) fn components(&self) -> Result<&wasmtime::Engine, Error> {
+        if let Some(engine) = self.components.get() {
+            return Ok(engine);
+        }
+        let engine = wasmtime::Engine::new(&self.settings.components()?)
+            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for components", &error))?;
+        Ok(self.components.get_or_init(|| engine))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// The engine behind a pointer of the C side, as one more owner.
+    ///
+    /// # Safety
+    /// `engine` came from `weft_engine_new` and is alive.
+    pub(crate) unsafe fn share(engine: *const Engine) -> Arc<Engine> {
+        debug_assert!(!engine.is_null());
+        unsafe {
+            Arc::increment_strong_count(engine);
+            Arc::from_raw(engine)
+        }
+    }
+}
 
 /// A thread's entry into the Tokio runtime of an engine.
-pub struct EnterGuard {}
+pub struct EnterGuard {
+    // Before `_engine`, whose handle it borrows.
+    _entered: tokio::runtime::EnterGuard<'static>,
+    _engine: Arc<Engine>,
+}
 
 /// Writes the default settings to `config`: hooks all NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_config_default(config: *mut EngineConfig) {
-    todo!()
+    debug_assert!(!config.is_null());
+    unsafe { config.write(EngineConfig::default_settings()) };
 }
 
 /// Makes an engine. Takes milliseconds, and with `pooling` maps the address space of the whole pool. Errors: BadArgument, ResourceExhausted. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_new(config: *const EngineConfig, engine: *mut *mut Engine) -> *mut Error {
-    todo!()
+    debug_assert!(!config.is_null() && !engine.is_null());
+    guard(|| {
+        let new = Engine::new(unsafe { &*config })?;
+        unsafe { engine.write(Arc::into_raw(Arc::new(new)).cast_mut()) };
+        Ok(())
+    })
 }
 
-/// Frees the engine; NULL is allowed. Everything made from it and all enter guards must be gone. Not from a thread that has entered it. Waits for
+/// Frees the engine; NULL is allowed. Calls, programs, linkers and modules made from it should be gone. Not from a thread that has entered it. Waits for
 /// blocking operations under way for at most a second.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_free(engine: *mut Engine) {
-    todo!()
+    if engine.is_null() {
+        return;
+    }
+    let engine = unsafe { Arc::from_raw(engine) };
+    let runtime = engine.runtime.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    if let Some(runtime) = runtime {
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    }
 }
 
 /// Makes every running guest ask its `epoch` hook at its next check. Any thread, at any time, also inside hooks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_increment_epoch(engine: *const Engine) {
-    todo!()
+    debug_assert!(!engine.is_null());
+    let engine = unsafe { &*engine };
+    engine.core.increment_epoch();
+    if let Some(components) = engine.components.get() {
+        components.increment_epoch();
+    }
 }
 
-/// What went wrong without being an error, in one line, e.g. a cache that cannot be written; empty if nothing. Borrowed. Any thread.
+/// What went wrong without being an error, in one line, e.g. a cache that cannot be written; empty if nothing (so far). Borrowed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_warning(engine: *const Engine) -> Str {
-    todo!()
+    debug_assert!(!engine.is_null());
+    unsafe { (*engine).warning.0.get() }.map_or(Str::EMPTY, |text| Str::borrow(text))
 }
 
 /// Name and version of what runs the guests: "wasmtime 48.0.8". Static. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_engine_version() -> Str {
-    todo!()
+pub extern "C" fn weft_engine_version() -> Str {
+    Str::borrow(VERSION)
 }
+
+/// Kept equal to the pinned version by a test.
+pub(crate) const VERSION: &str = "wasmtime 48.0.8";
 
 /// Enters the engine's Tokio runtime on this thread, as every thread that polls or drops calls must, once. The guard is freed on the same
 /// thread, in reverse order if there are several.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_engine_enter(engine: *const Engine) -> *mut EnterGuard {
-    todo!()
+    let engine = unsafe { Engine::share(engine) };
+    // SAFETY: the handle lives in the engine, on the heap, which the guard keeps alive and drops last.
+    let handle: &'static tokio::runtime::Handle = unsafe { &*(&raw const engine.handle) };
+    Box::into_raw(Box::new(EnterGuard { _entered: handle.enter(), _engine: engine }))
 }
 
-/// Leaves the runtime; on the thread that entered it.
+/// Leaves the runtime; on the thread that entered it. NULL is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_enter_guard_free(guard: *mut EnterGuard) {
-    todo!()
-}
-
-/// The WebAssembly proposals that are on by default, as bits. Any thread.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_features_default() -> u64 {
-    todo!()
-}
-
-/// The proposals that can be turned on at all. Any thread.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_features_known() -> u64 {
-    todo!()
-}
-
-/// The bit of the proposal called `name` ("simd", "threads", "memory64", ...), or 0 if there is none. Any thread.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_feature_find(name: Str) -> u64 {
-    todo!()
-}
-
-/// The name of the proposal with this bit, or an empty string. Static. Any thread.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_feature_name(bit: u64) -> Str {
-    todo!()
+    if !guard.is_null() {
+        drop(unsafe { Box::from_raw(guard) });
+    }
 }

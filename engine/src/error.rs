@@ -29,38 +29,119 @@ pub enum ErrorKind {
 }
 
 /// An error. Owned by whoever received it.
+#[derive(Debug)]
 pub struct Error {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
     pub(crate) detail: String,
 }
 
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), detail: String::new() }
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Error {
+        self.detail = detail.into();
+        self
+    }
+
+    /// An error of Wasmtime: `what` failed. The first line of the innermost cause goes into the message, the whole chain into the
+    /// detail. Exhausted resources are recognised whatever was going on.
+    pub(crate) fn from_wasmtime(kind: ErrorKind, what: &str, error: &wasmtime::Error) -> Error {
+        if let Some(exhausted) = resource_exhausted(what, error) {
+            return exhausted;
+        }
+        let cause = error.root_cause().to_string();
+        let first = cause.lines().next().unwrap_or_default();
+        Error::new(kind, format!("{what}: {first}")).with_detail(chain(error))
+    }
+
+    pub(crate) fn into_raw(self) -> *mut Error {
+        Box::into_raw(Box::new(self))
+    }
+}
+
+/// All causes of an error, outermost first, a line each.
+pub(crate) fn chain(error: &wasmtime::Error) -> String {
+    // A backtrace is part of the chain as a context; it is handed out on its own.
+    let mut lines: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !text.starts_with("error while executing at wasm backtrace") && lines.last() != Some(&text) {
+            lines.push(text);
+        }
+    }
+    lines.join("\n")
+}
+
+/// Whether `error` says that the pool or the address space is used up, as an error that names the setting to raise.
+fn resource_exhausted(what: &str, error: &wasmtime::Error) -> Option<Error> {
+    if let Some(pool) = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+        let message = format!("{what}: all slots of the instance pool are in use (slots_max)");
+        return Some(Error::new(ErrorKind::ResourceExhausted, message).with_detail(pool.to_string()));
+    }
+    let out_of_maps = error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.raw_os_error() == Some(libc::ENOMEM))
+            || cause.to_string().contains("os error 12")
+    });
+    out_of_maps.then(|| {
+        let message = format!("{what}: the operating system refused memory mappings; raise the setting vm.max_map_count, or use fewer slots");
+        Error::new(ErrorKind::ResourceExhausted, message).with_detail(chain(error))
+    })
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| text.to_string())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "of unknown kind".to_string());
+    format!("a panic in the engine crate, which is a bug: {text}")
+}
+
+/// The way out of every exported function that can fail: errors become pointers, panics become errors.
+pub(crate) fn guard(body: impl FnOnce() -> Result<(), Error>) -> *mut Error {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+        Ok(Ok(())) => std::ptr::null_mut(),
+        Ok(Err(error)) => error.into_raw(),
+        Err(payload) => Error::new(ErrorKind::Internal, panic_text(&*payload)).into_raw(),
+    }
+}
+
 /// Makes an error, for a host function to return: its call ends as trapped with `message`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_error_new(kind: ErrorKind, message: Str) -> *mut Error {
-    todo!()
+    let text = String::from_utf8_lossy(unsafe { message.bytes() }).into_owned();
+    Error::new(kind, text).into_raw()
 }
 
 /// The kind of `error`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_error_kind(error: *const Error) -> ErrorKind {
-    todo!()
+    debug_assert!(!error.is_null());
+    unsafe { (*error).kind }
 }
 
 /// One line, without a full stop, borrowed from `error`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_error_message(error: *const Error) -> Str {
-    todo!()
+    debug_assert!(!error.is_null());
+    Str::borrow(unsafe { &(*error).message })
 }
 
 /// Everything known (chain of causes, lists), several lines, possibly empty; borrowed from `error`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_error_detail(error: *const Error) -> Str {
-    todo!()
+    debug_assert!(!error.is_null());
+    Str::borrow(unsafe { &(*error).detail })
 }
 
 /// Frees `error`; NULL is allowed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_error_free(error: *mut Error) {
-    todo!()
+    if !error.is_null() {
+        drop(unsafe { Box::from_raw(error) });
+    }
 }

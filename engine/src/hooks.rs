@@ -41,8 +41,7 @@ pub struct Hooks {
     /// The guest called `sched_yield`: the poll returns pending right after this, and nothing is woken, so re-queue the task. NULL = wake it.
     pub yield_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void)>,
     /// Output of the guest, `stream` 1 or 2. Returns how many bytes were taken (possibly fewer than `size`, also 0), or `WEFT_WRITE_CLOSED`, or
-    /// `WEFT_WRITE_STOP`. After 0, `write_ready` is asked before the next try. For components also called between polls, on any thread that
-    /// polls. NULL = everything is thrown away.
+    /// `WEFT_WRITE_STOP`. After 0, `write_ready` is asked before the next try. NULL = everything is thrown away.
     pub write: Option<unsafe extern "C-unwind" fn(process: *mut c_void, stream: u32, data: *const u8, size: usize) -> i64>,
     /// How many bytes may be written now; 0 = none yet, `task` was registered and will be woken when it is worth asking again; or
     /// `WEFT_WRITE_CLOSED`, `WEFT_WRITE_STOP`. NULL = 64 KiB at any time. `task` may be NULL: then only the number is wanted.
@@ -61,4 +60,21 @@ pub struct Hooks {
     pub monotonic_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void) -> u64>,
     /// The wall clock that the guest sees, in nanoseconds since 1970 (UTC). NULL = CLOCK_REALTIME.
     pub wall_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void) -> u64>,
+}
+
+impl Hooks {
+    pub(crate) const NONE: Hooks = Hooks {
+        task_wake: None,
+        task_retain: None,
+        task_release: None,
+        epoch: None,
+        yield_now: None,
+        write: None,
+        write_ready: None,
+        read: None,
+        sleep: None,
+        sleep_drop: None,
+        monotonic_now: None,
+        wall_now: None,
+    };
 }

@@ -1,16 +1,35 @@
 //! Host functions: what a guest may import besides WASI.
 
-use crate::abi::{Str, Val, ValKind};
+use crate::abi::{Str, Val, ValKind, ValPayload, slice};
 use crate::backtrace::Backtrace;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, guard};
+use crate::guest::{Guest, serve_backtrace};
+use crate::preview1;
+use crate::shared::{SharedRef, WaitName};
+use std::collections::HashSet;
 use std::ffi::c_void;
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::task::Poll;
+use wasmtime::{AsContext, Extern, FuncType, ValRaw, ValType};
 
 /// A set of host functions. Filled by one thread, then used by any.
-pub struct Linker {}
+pub struct Linker {
+    engine: Arc<Engine>,
+    /// Preview 1, and on top of it what was defined here.
+    functions: wasmtime::Linker<Guest>,
+    defined: HashSet<(String, String)>,
+}
 
-/// The guest that called a host function; valid only during that call.
-pub struct Caller {}
+/// The guest that called a host function; valid only during that call. (A `wasmtime::Caller` in disguise: see `CallerPointer`.)
+pub struct Caller {
+    _private: [u8; 0],
+}
+
+/// What a `*mut Caller` of the C side really points to.
+type CallerPointer<'a> = *mut wasmtime::Caller<'a, Guest>;
 
 /// Answer of a host function that may wait.
 #[repr(u32)]
@@ -54,20 +73,372 @@ pub type HostDropFn = Option<unsafe extern "C-unwind" fn(env: *mut c_void, proce
 /// Releases `env` when the last program that uses it is gone. Any thread. May be NULL.
 pub type EnvDropFn = Option<unsafe extern "C-unwind" fn(env: *mut c_void)>;
 
-/// Makes an empty set. WASI needs no entry here: it is added to programs that import it. Any thread.
+/// Numbers of values up to which a host call allocates nothing.
+const INLINE_VALUES: usize = 16;
+
+/// An `env` of the C side, and how to release it.
+struct Env {
+    env: *mut c_void,
+    drop: EnvDropFn,
+}
+
+// SAFETY: whoever passes an `env` promises that its functions may be called from any thread (see the header).
+unsafe impl Send for Env {}
+unsafe impl Sync for Env {}
+
+impl Drop for Env {
+    fn drop(&mut self) {
+        if let Some(drop) = self.drop {
+            // SAFETY: called once, as `Env` is not copied.
+            unsafe { drop(self.env) };
+        }
+    }
+}
+
+/// A host function ended the call with this error.
+#[derive(Debug)]
+pub struct HostTrap(pub Error);
+
+impl std::fmt::Display for HostTrap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for HostTrap {}
+
+/// # Safety
+/// `error` is an error that the C side gives away.
+unsafe fn host_trap(error: *mut Error, name: &str) -> wasmtime::Error {
+    if error.is_null() {
+        return HostTrap(Error::new(ErrorKind::Host, format!("{name} failed without saying why"))).into();
+    }
+    HostTrap(*unsafe { Box::from_raw(error) }).into()
+}
+
+fn value_type(kind: ValKind) -> ValType {
+    match kind {
+        ValKind::I32 => ValType::I32,
+        ValKind::I64 => ValType::I64,
+        ValKind::F32 => ValType::F32,
+        ValKind::F64 => ValType::F64,
+        ValKind::V128 => ValType::V128,
+    }
+}
+
+fn from_raw(kind: ValKind, raw: &ValRaw) -> Val {
+    let of = match kind {
+        ValKind::I32 => ValPayload { i32: raw.get_i32() },
+        ValKind::I64 => ValPayload { i64: raw.get_i64() },
+        ValKind::F32 => ValPayload { f32: f32::from_bits(raw.get_f32()) },
+        ValKind::F64 => ValPayload { f64: f64::from_bits(raw.get_f64()) },
+        ValKind::V128 => ValPayload { v128: raw.get_v128().to_le_bytes() },
+    };
+    Val { kind, of }
+}
+
+/// # Safety
+/// The payload is of the kind `kind`, whatever `value.kind` was changed to.
+unsafe fn to_raw(kind: ValKind, value: &Val) -> ValRaw {
+    unsafe {
+        match kind {
+            ValKind::I32 => ValRaw::i32(value.of.i32),
+            ValKind::I64 => ValRaw::i64(value.of.i64),
+            ValKind::F32 => ValRaw::f32(value.of.f32.to_bits()),
+            ValKind::F64 => ValRaw::f64(value.of.f64.to_bits()),
+            ValKind::V128 => ValRaw::v128(u128::from_le_bytes(value.of.v128)),
+        }
+    }
+}
+
+/// The value that crosses the ABI, unless it is a reference.
+pub(crate) fn from_wasmtime(value: &wasmtime::Val) -> Option<Val> {
+    let (kind, of) = match value {
+        wasmtime::Val::I32(value) => (ValKind::I32, ValPayload { i32: *value }),
+        wasmtime::Val::I64(value) => (ValKind::I64, ValPayload { i64: *value }),
+        wasmtime::Val::F32(bits) => (ValKind::F32, ValPayload { f32: f32::from_bits(*bits) }),
+        wasmtime::Val::F64(bits) => (ValKind::F64, ValPayload { f64: f64::from_bits(*bits) }),
+        wasmtime::Val::V128(value) => (ValKind::V128, ValPayload { v128: value.as_u128().to_le_bytes() }),
+        _ => return None,
+    };
+    Some(Val { kind, of })
+}
+
+/// # Safety
+/// The payload of `value` is of its kind.
+pub(crate) unsafe fn to_wasmtime(value: &Val) -> wasmtime::Val {
+    unsafe {
+        match value.kind {
+            ValKind::I32 => wasmtime::Val::I32(value.of.i32),
+            ValKind::I64 => wasmtime::Val::I64(value.of.i64),
+            ValKind::F32 => wasmtime::Val::F32(value.of.f32.to_bits()),
+            ValKind::F64 => wasmtime::Val::F64(value.of.f64.to_bits()),
+            ValKind::V128 => wasmtime::Val::V128(u128::from_le_bytes(value.of.v128).into()),
+        }
+    }
+}
+
+/// Room for the values of one call: on the stack if they are few.
+struct Values {
+    inline: [MaybeUninit<Val>; INLINE_VALUES],
+    heap: Vec<Val>,
+    size: usize,
+}
+
+impl Values {
+    #[inline]
+    fn new(values: impl ExactSizeIterator<Item = Val>) -> Values {
+        let size = values.len();
+        let mut room = Values { inline: [const { MaybeUninit::uninit() }; INLINE_VALUES], heap: Vec::new(), size };
+        if size <= INLINE_VALUES {
+            for (slot, value) in room.inline.iter_mut().zip(values) {
+                slot.write(value);
+            }
+        } else {
+            room.heap.extend(values);
+        }
+        room
+    }
+
+    #[inline]
+    fn as_mut_slice(&mut self) -> &mut [Val] {
+        if self.size <= INLINE_VALUES {
+            // SAFETY: the first `size` were written by `new`.
+            unsafe { std::slice::from_raw_parts_mut(self.inline.as_mut_ptr().cast(), self.size) }
+        } else {
+            &mut self.heap
+        }
+    }
+}
+
+/// The state that a host function which may wait left in `op`: released exactly once, however the wait ends.
+struct Operation<'a> {
+    op: *mut c_void,
+    drop: HostDropFn,
+    env: &'a Env,
+    shared: SharedRef,
+}
+
+// SAFETY: host functions accept to be continued and cancelled on any thread that polls (see the header).
+unsafe impl Send for Operation<'_> {}
+unsafe impl Sync for Operation<'_> {}
+
+impl Operation<'_> {
+    // Methods, so that a future borrows the whole operation and not its pointers, which are not Send.
+    fn env(&self) -> *mut c_void {
+        self.env.env
+    }
+
+    fn slot(&mut self) -> *mut *mut c_void {
+        &raw mut self.op
+    }
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        if !self.op.is_null()
+            && let Some(drop) = self.drop
+        {
+            // SAFETY: the op of this function, not released before.
+            unsafe { drop(self.env.env, self.shared.process, self.op) };
+        }
+    }
+}
+
+/// What `define` and `define_async` have in common.
+struct Signature {
+    module: String,
+    name: String,
+    params: Vec<ValKind>,
+    results: Vec<ValKind>,
+}
+
+impl Signature {
+    fn ty(&self, engine: &wasmtime::Engine) -> FuncType {
+        FuncType::new(engine, self.params.iter().map(|kind| value_type(*kind)), self.results.iter().map(|kind| value_type(*kind)))
+    }
+}
+
+impl Linker {
+    fn new(engine: Arc<Engine>) -> Result<Linker, Error> {
+        let mut functions = wasmtime::Linker::new(engine.core());
+        preview1::add_to_linker(&mut functions)
+            .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide WASI preview 1", &error))?;
+        functions.allow_shadowing(true);
+        Ok(Linker { engine, functions, defined: HashSet::new() })
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn functions(&self) -> &wasmtime::Linker<Guest> {
+        &self.functions
+    }
+
+    pub(crate) fn defines(&self, module: &str, name: &str) -> bool {
+        self.defined.contains(&(module.to_string(), name.to_string()))
+    }
+
+    fn enter(&mut self, signature: &Signature) -> Result<(), Error> {
+        let (module, name) = (&signature.module, &signature.name);
+        if self.defined.insert((module.clone(), name.clone())) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::BadArgument, format!("the host function {module}.{name} is defined twice")))
+    }
+
+    fn define(&mut self, signature: Signature, function: HostFn, env: Env) -> Result<(), Error> {
+        let Some(function) = function else {
+            return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
+        };
+        self.enter(&signature)?;
+        let ty = signature.ty(self.engine.core());
+        let (module, name) = (signature.module.clone(), signature.name.clone());
+        let full_name = format!("{module}.{name}");
+        let host = move |mut caller: wasmtime::Caller<'_, Guest>, raw: &mut [MaybeUninit<ValRaw>]| {
+            let env = &env;
+            let guest = caller.data_mut();
+            guest.limiter.count_host_call();
+            let process = guest.shared.process;
+            let args = signature.params.iter().zip(raw.iter()).map(|(kind, raw)| {
+                // SAFETY: Wasmtime passes the declared parameters.
+                from_raw(*kind, unsafe { raw.assume_init_ref() })
+            });
+            let mut args = Values::new(args);
+            let args = args.as_mut_slice();
+            let mut results = Values::new(signature.results.iter().map(|kind| Val::zero(*kind)));
+            let results = results.as_mut_slice();
+            let pointer: CallerPointer<'_> = &raw mut caller;
+            // SAFETY: arguments as promised in the header.
+            let error = unsafe {
+                function(env.env, process, pointer.cast(), args.as_ptr(), args.len(), results.as_mut_ptr(), results.len())
+            };
+            if !error.is_null() {
+                // SAFETY: the function gave the error away.
+                return Err(unsafe { host_trap(error, &full_name) });
+            }
+            for ((kind, value), raw) in signature.results.iter().zip(results).zip(raw) {
+                // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
+                raw.write(unsafe { to_raw(*kind, value) });
+            }
+            Ok(())
+        };
+        // SAFETY: `host` reads and writes values as `ty` says, which was made from the same signature.
+        unsafe { self.functions.func_new_unchecked(&module, &name, ty, host) }
+            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))?;
+        Ok(())
+    }
+
+    fn define_async(&mut self, signature: Signature, poll: HostPollFn, drop: HostDropFn, env: Env) -> Result<(), Error> {
+        let Some(poll) = poll else {
+            return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
+        };
+        self.enter(&signature)?;
+        let ty = signature.ty(self.engine.core());
+        let (module, name) = (signature.module.clone(), signature.name.clone());
+        // In an Arc for the future, which cannot borrow from the closure that makes it.
+        let state = Arc::new((env, WaitName { text: format!("{module}.{name}") }, signature.results));
+        self.functions
+            .func_new_async(&module, &name, ty, move |mut caller, params, results| {
+                let state = state.clone();
+                Box::new(async move {
+                    let (env, wait_name, kinds) = &*state;
+                    let guest = caller.data_mut();
+                    guest.limiter.count_host_call();
+                    let shared = guest.shared;
+                    let mut args = Values::new(
+                        params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared")),
+                    );
+                    let mut values = Values::new(kinds.iter().map(|kind| Val::zero(*kind)));
+                    let mut operation = Operation { op: std::ptr::null_mut(), drop, env, shared };
+                    let mut waited = false;
+                    poll_fn(|_| {
+                        if waited {
+                            serve_backtrace(&caller);
+                        }
+                        let (args, values) = (args.as_mut_slice(), values.as_mut_slice());
+                        let pointer: CallerPointer<'_> = &raw mut caller;
+                        let mut error = std::ptr::null_mut();
+                        // SAFETY: arguments as promised in the header.
+                        let answer = unsafe {
+                            poll(
+                                operation.env(),
+                                shared.process,
+                                pointer.cast(),
+                                operation.slot(),
+                                args.as_ptr(),
+                                args.len(),
+                                values.as_mut_ptr(),
+                                values.len(),
+                                shared.task.get(),
+                                &raw mut error,
+                            )
+                        };
+                        match answer {
+                            HostPoll::Pending => {
+                                shared.set_waiting_for(Some(wait_name));
+                                waited = true;
+                                Poll::Pending
+                            }
+                            HostPoll::Ready => Poll::Ready(Ok(())),
+                            // SAFETY: the function gave the error away.
+                            HostPoll::Trap => Poll::Ready(Err(unsafe { host_trap(error, &wait_name.text) })),
+                        }
+                    })
+                    .await?;
+                    if waited {
+                        shared.set_waiting_for(None);
+                    }
+                    for ((kind, value), result) in kinds.iter().zip(values.as_mut_slice()).zip(results) {
+                        // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
+                        *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
+                    }
+                    Ok(())
+                })
+            })
+            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))?;
+        Ok(())
+    }
+}
+
+/// # Safety
+/// The pointers are valid for the sizes that go with them.
+unsafe fn signature(
+    module: Str,
+    name: Str,
+    params: (*const ValKind, usize),
+    results: (*const ValKind, usize),
+) -> Result<Signature, Error> {
+    Ok(Signature {
+        module: unsafe { module.text("the module of a host function") }?.to_string(),
+        name: unsafe { name.text("the name of a host function") }?.to_string(),
+        params: unsafe { slice(params.0, params.1) }.to_vec(),
+        results: unsafe { slice(results.0, results.1) }.to_vec(),
+    })
+}
+
+/// Makes an empty set. WASI needs no entry here: programs that import it get it. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_linker_new(engine: *const Engine, linker: *mut *mut Linker) -> *mut Error {
-    todo!()
+    debug_assert!(!linker.is_null());
+    guard(|| {
+        let new = Linker::new(unsafe { Engine::share(engine) })?;
+        unsafe { linker.write(Box::into_raw(Box::new(new))) };
+        Ok(())
+    })
 }
 
 /// Frees the set; NULL is allowed. Programs made from it stay valid. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_linker_free(linker: *mut Linker) {
-    todo!()
+    if !linker.is_null() {
+        drop(unsafe { Box::from_raw(linker) });
+    }
 }
 
-/// Defines an immediate host function for core modules. On failure `drop_env` is called before this returns. Errors: BadArgument (defined twice, a name that is not UTF-8, `function` NULL).
-/// One thread at a time.
+/// Defines an immediate host function for core modules (components cannot import it). A function of WASI preview 1 is replaced by one of the same name. On failure
+/// `drop_env` is called before this returns. Errors: BadArgument (defined twice, a name that is not UTF-8, `function` NULL). One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_linker_define(
     linker: *mut Linker,
@@ -81,7 +452,12 @@ pub unsafe extern "C" fn weft_linker_define(
     env: *mut c_void,
     drop_env: EnvDropFn,
 ) -> *mut Error {
-    todo!()
+    debug_assert!(!linker.is_null());
+    let env = Env { env, drop: drop_env };
+    guard(|| {
+        let signature = unsafe { signature(module, name, (params, nparams), (results, nresults)) }?;
+        unsafe { &mut *linker }.define(signature, function, env)
+    })
 }
 
 /// Defines a host function that may wait. `drop_op` may be NULL if `op` is never set. Otherwise like `weft_linker_define`.
@@ -99,17 +475,40 @@ pub unsafe extern "C" fn weft_linker_define_async(
     env: *mut c_void,
     drop_env: EnvDropFn,
 ) -> *mut Error {
-    todo!()
+    debug_assert!(!linker.is_null());
+    let env = Env { env, drop: drop_env };
+    guard(|| {
+        let signature = unsafe { signature(module, name, (params, nparams), (results, nresults)) }?;
+        unsafe { &mut *linker }.define_async(signature, poll, drop_op, env)
+    })
 }
 
 /// The memory that the calling guest exports as "memory": false if it exports none. Valid until the host function returns (ready or pending). In a host function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_caller_memory(caller: *mut Caller, base: *mut *mut u8, size: *mut usize) -> bool {
-    todo!()
+    debug_assert!(!caller.is_null() && !base.is_null() && !size.is_null());
+    // SAFETY: made by `define` or `define_async` for the host function that is running.
+    let caller = unsafe { &mut *caller.cast::<wasmtime::Caller<'_, Guest>>() };
+    let memory = match caller.data().memory {
+        Some(memory) => memory,
+        None => match caller.get_export("memory") {
+            Some(Extern::Memory(memory)) => memory,
+            _ => return false,
+        },
+    };
+    unsafe {
+        base.write(memory.data_ptr(&*caller));
+        size.write(memory.data_size(&*caller));
+    }
+    true
 }
 
 /// The guest's stack at this host call, owned by whoever asks (`weft_backtrace_free`). In a host function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_caller_backtrace(caller: *mut Caller) -> *mut Backtrace {
-    todo!()
+    debug_assert!(!caller.is_null());
+    // SAFETY: as above.
+    let caller = unsafe { &*caller.cast::<wasmtime::Caller<'_, Guest>>() };
+    let name = caller.as_context().data().program.module().frame_name();
+    Box::into_raw(Box::new(Backtrace::capture(caller, name)))
 }

@@ -1,8 +1,13 @@
 //! Modules: from bytes (text, binary, component, precompiled) to machine code.
 
-use crate::abi::{Bytes, Str};
+use crate::abi::{Bytes, Str, give_bytes, slice};
+use crate::cache::Key;
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, chain, guard};
+use crate::features;
+use std::borrow::Cow;
+use std::sync::Arc;
+use wasmtime::component::Component;
 
 /// What some bytes look like, judged by their first few.
 #[repr(u32)]
@@ -47,66 +52,336 @@ pub struct ModuleOptions {
 }
 
 /// Compiled code. Counted by reference; shared by all threads.
-pub struct Module {}
+pub struct Module {
+    engine: Arc<Engine>,
+    code: Code,
+    name: String,
+    entry: Entry,
+    from_cache: bool,
+}
+
+pub(crate) enum Code {
+    Core(wasmtime::Module),
+    Component(Component),
+}
+
+/// `wasi:cli/run` of a version, as components export it.
+pub(crate) const RUN_INTERFACE: &str = "wasi:cli/run@";
+
+impl Module {
+    fn new(engine: Arc<Engine>, code: Code, name: &str, from_cache: bool) -> Module {
+        let entry = match &code {
+            Code::Core(module) if is_function(module, "_start") => Entry::Start,
+            Code::Core(module) if is_function(module, "_initialize") => Entry::Initialize,
+            Code::Component(component) if run_interface(component).is_some() => Entry::ComponentCommand,
+            _ => Entry::None,
+        };
+        Module { engine, code, name: name.to_string(), entry, from_cache }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// What messages call the module.
+    pub(crate) fn name(&self) -> &str {
+        if self.name.is_empty() { "the module" } else { &self.name }
+    }
+
+    /// What backtraces call the module; None if each frame's own module name is better: several modules are in a component.
+    pub(crate) fn frame_name(&self) -> Option<&str> {
+        (!self.name.is_empty() && matches!(self.code, Code::Core(_))).then_some(&self.name)
+    }
+
+    /// # Safety
+    /// `module` came from this file and is alive.
+    pub(crate) unsafe fn share(module: *const Module) -> Arc<Module> {
+        debug_assert!(!module.is_null());
+        unsafe {
+            Arc::increment_strong_count(module);
+            Arc::from_raw(module)
+        }
+    }
+}
+
+fn is_function(module: &wasmtime::Module, name: &str) -> bool {
+    matches!(module.get_export(name), Some(wasmtime::ExternType::Func(_)))
+}
+
+/// The full name of the component's `wasi:cli/run`, with its version.
+pub(crate) fn run_interface(component: &Component) -> Option<String> {
+    let ty = component.component_type();
+    let mut names = ty.exports(component.engine()).map(|(name, _)| name.to_string());
+    names.find(|name| name.starts_with(RUN_INTERFACE))
+}
+
+pub(crate) fn detect(bytes: &[u8]) -> ModuleKind {
+    match wasmtime::Engine::detect_precompiled(bytes) {
+        Some(wasmtime::Precompiled::Module) => return ModuleKind::PrecompiledCore,
+        Some(wasmtime::Precompiled::Component) => return ModuleKind::PrecompiledComponent,
+        None => {}
+    }
+    if wasmparser::Parser::is_component(bytes) {
+        ModuleKind::Component
+    } else if bytes.starts_with(b"\0asm") {
+        ModuleKind::Core
+    } else if looks_like_text(bytes) {
+        ModuleKind::Text
+    } else {
+        ModuleKind::Unknown
+    }
+}
+
+/// Text starts, after blanks and comments, with an opening parenthesis.
+fn looks_like_text(bytes: &[u8]) -> bool {
+    let mut rest = bytes.trim_ascii_start();
+    loop {
+        if let Some(after) = rest.strip_prefix(b";;") {
+            let end = after.iter().position(|byte| *byte == b'\n').unwrap_or(after.len());
+            rest = after[end..].trim_ascii_start();
+        } else if let Some(after) = rest.strip_prefix(b"(;") {
+            // Comments nest, but where a nested one ends matters to nobody here: skip to the first end.
+            let Some(end) = after.windows(2).position(|pair| pair == b";)") else { return false };
+            rest = after[end + 2..].trim_ascii_start();
+        } else {
+            return rest.first() == Some(&b'(') && std::str::from_utf8(bytes).is_ok();
+        }
+    }
+}
+
+/// The binary of text or binary bytes; errors for everything that cannot be compiled.
+pub(crate) fn binary<'a>(bytes: &'a [u8], name: &str) -> Result<(Cow<'a, [u8]>, ModuleKind), Error> {
+    let invalid = |text: String| Err(Error::new(ErrorKind::InvalidModule, text));
+    let kind = detect(bytes);
+    match kind {
+        ModuleKind::Text => {
+            let parsed = wat::parse_bytes(bytes).map_err(|error| {
+                let text = error.to_string();
+                let first = text.lines().next().unwrap_or_default().to_string();
+                Error::new(ErrorKind::InvalidModule, format!("{name} is not valid WebAssembly text: {first}")).with_detail(text)
+            })?;
+            let kind = detect(&parsed);
+            Ok((Cow::Owned(parsed.into_owned()), kind))
+        }
+        ModuleKind::Core | ModuleKind::Component => Ok((Cow::Borrowed(bytes), kind)),
+        ModuleKind::PrecompiledCore | ModuleKind::PrecompiledComponent => Err(Error::new(
+            ErrorKind::BadArgument,
+            format!("{name} is precompiled machine code, which is only run when explicitly allowed"),
+        )),
+        ModuleKind::Unknown if bytes.is_empty() => invalid(format!("{name} is empty")),
+        ModuleKind::Unknown if bytes.len() < 8 && b"\0asm".starts_with(&bytes[..bytes.len().min(4)]) => {
+            invalid(format!("{name} is truncated: it ends at offset {}", bytes.len()))
+        }
+        ModuleKind::Unknown => invalid(format!("{name} is not WebAssembly: it starts with {}", beginning(bytes))),
+    }
+}
+
+/// The first bytes of something unknown, for people.
+fn beginning(bytes: &[u8]) -> String {
+    let first = &bytes[..bytes.len().min(8)];
+    if first.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+        format!("\"{}\"", String::from_utf8_lossy(first))
+    } else {
+        first.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Why `wasm`, which the engine refused, cannot be compiled.
+fn refusal(engine: &Engine, wasm: &[u8], name: &str, error: &wasmtime::Error) -> Error {
+    let enabled = engine.settings().features;
+    match features::needed(wasm) {
+        Err(invalid) => {
+            let offset = invalid.offset();
+            let text = invalid.message();
+            let first = text.lines().next().unwrap_or_default();
+            let what = if offset >= wasm.len() { "truncated or invalid" } else { "invalid" };
+            Error::new(ErrorKind::InvalidModule, format!("{name} is {what} at offset {offset:#x}: {first}")).with_detail(chain(error))
+        }
+        Ok(needed) if needed & !enabled != 0 => {
+            let missing = features::names(needed & !enabled);
+            let (first, plural) = (missing[0], if missing.len() == 1 { "proposal" } else { "proposals" });
+            let message = format!("{name} needs the WebAssembly {plural} {}, which is off; turn it on with -W {first}", missing.join(", "));
+            Error::new(ErrorKind::UnsupportedFeature, message).with_detail(chain(error))
+        }
+        // Valid, but beyond what the pool or the compiler can do.
+        Ok(_) => Error::from_wasmtime(ErrorKind::UnsupportedFeature, &format!("{name} cannot be run by this engine"), error),
+    }
+}
+
+fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Result<Module, Error> {
+    let shown = if name.is_empty() { "the module" } else { name };
+    let (wasm, kind) = binary(bytes, shown)?;
+    let component = kind == ModuleKind::Component;
+    let wasmtime = if component { engine.components()? } else { engine.core() };
+    let cache = engine.cache().filter(|_| use_cache);
+    let key = cache.map(|_| Key::new(wasmtime, if component { "component" } else { "core" }, &wasm));
+    if let (Some(cache), Some(key)) = (cache, &key)
+        && let Some(code) = cache.load(key)
+    {
+        // SAFETY: written by `store` below, as far as the directory is trusted, and undamaged, as the hash shows.
+        match unsafe { deserialize(wasmtime, &code, component) } {
+            Ok(code) => return Ok(Module::new(engine.clone(), code, name, true)),
+            Err(error) => cache.refuse(key, &error),
+        }
+    }
+    let compiled = match component {
+        true => Component::from_binary(wasmtime, &wasm).map(Code::Component),
+        false => wasmtime::Module::from_binary(wasmtime, &wasm).map(Code::Core),
+    };
+    let code = compiled.map_err(|error| refusal(&engine, &wasm, shown, &error))?;
+    if let (Some(cache), Some(key)) = (cache, &key)
+        && let Ok(bytes) = serialize(&code)
+    {
+        cache.store(key, &bytes);
+    }
+    Ok(Module::new(engine.clone(), code, name, false))
+}
+
+/// # Safety
+/// `code` is what `serialize` returned, unchanged.
+unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8], component: bool) -> wasmtime::Result<Code> {
+    match component {
+        true => unsafe { Component::deserialize(engine, code) }.map(Code::Component),
+        false => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Code::Core),
+    }
+}
+
+fn serialize(code: &Code) -> wasmtime::Result<Vec<u8>> {
+    match code {
+        Code::Core(module) => module.serialize(),
+        Code::Component(component) => component.serialize(),
+    }
+}
+
+/// # Safety
+/// `options` is NULL or valid, and outlives `'a`.
+unsafe fn options<'a>(options: *const ModuleOptions) -> Result<(&'a str, bool), Error> {
+    match unsafe { options.as_ref() } {
+        None => Ok(("", true)),
+        Some(options) => Ok((unsafe { options.name.text("the module's name") }?, options.cache)),
+    }
+}
 
 /// Says what the bytes look like. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_detect(bytes: *const u8, size: usize) -> ModuleKind {
-    todo!()
+    detect(unsafe { slice(bytes, size) })
 }
 
-/// Compiles text, a core module or a component; blocks, possibly for many seconds. `options` may be NULL. Precompiled bytes are refused (BadArgument): they are
+/// Compiles text, a core module or a component; blocks, possibly for many seconds. `options` may be NULL: no name, and the cache is used. Precompiled bytes are refused (BadArgument): they are
 /// machine code, and loading them is a decision of its own. Errors: InvalidModule, UnsupportedFeature, BadArgument, ResourceExhausted. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_module_compile(engine: *const Engine, bytes: *const u8, size: usize, options: *const ModuleOptions, module: *mut *mut Module) -> *mut Error {
-    todo!()
+pub unsafe extern "C" fn weft_module_compile(
+    engine: *const Engine,
+    bytes: *const u8,
+    size: usize,
+    options: *const ModuleOptions,
+    module: *mut *mut Module,
+) -> *mut Error {
+    debug_assert!(!module.is_null());
+    guard(|| {
+        let engine = unsafe { Engine::share(engine) };
+        let (name, cache) = unsafe { self::options(options) }?;
+        let new = compile(engine, unsafe { slice(bytes, size) }, name, cache)?;
+        unsafe { module.write(Arc::into_raw(Arc::new(new)).cast_mut()) };
+        Ok(())
+    })
 }
 
 /// Loads what `weft_module_serialize` returned. DANGER: the bytes are machine code that runs with all rights of this process. Only load what you
-/// trust as you trust a shared library; damage is not found. Errors: NotPrecompiledForThisEngine, BadArgument. Any thread.
+/// trust as you trust a shared library; damage is not found. `options` may be NULL. Errors: NotPrecompiledForThisEngine, BadArgument. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_module_load_precompiled(engine: *const Engine, bytes: *const u8, size: usize, options: *const ModuleOptions, module: *mut *mut Module) -> *mut Error {
-    todo!()
+pub unsafe extern "C" fn weft_module_load_precompiled(
+    engine: *const Engine,
+    bytes: *const u8,
+    size: usize,
+    options: *const ModuleOptions,
+    module: *mut *mut Module,
+) -> *mut Error {
+    debug_assert!(!module.is_null());
+    guard(|| {
+        let engine = unsafe { Engine::share(engine) };
+        let (name, _) = unsafe { self::options(options) }?;
+        let shown = if name.is_empty() { "the module" } else { name };
+        let bytes = unsafe { slice(bytes, size) };
+        let component = match detect(bytes) {
+            ModuleKind::PrecompiledCore => false,
+            ModuleKind::PrecompiledComponent => true,
+            _ => return Err(Error::new(ErrorKind::BadArgument, format!("{shown} is not precompiled"))),
+        };
+        let wasmtime = if component { engine.components()? } else { engine.core() };
+        // SAFETY: passed on to the caller, see above.
+        let code = unsafe { deserialize(wasmtime, bytes, component) }.map_err(|error| {
+            let what = format!("{shown} was precompiled by another version or for other settings; compile it anew");
+            Error::from_wasmtime(ErrorKind::NotPrecompiledForThisEngine, &what, &error)
+        })?;
+        let new = Module::new(engine.clone(), code, name, false);
+        unsafe { module.write(Arc::into_raw(Arc::new(new)).cast_mut()) };
+        Ok(())
+    })
 }
 
 /// The machine code as bytes, to be loaded by an engine of the same version and settings. Errors: Internal. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_serialize(module: *const Module, bytes: *mut *mut Bytes) -> *mut Error {
-    todo!()
+    debug_assert!(!module.is_null() && !bytes.is_null());
+    guard(|| {
+        let module = unsafe { &*module };
+        let code = serialize(&module.code).map_err(|error| {
+            Error::from_wasmtime(ErrorKind::Internal, &format!("{} cannot be written out", module.name()), &error)
+        })?;
+        unsafe { bytes.write(give_bytes(code)) };
+        Ok(())
+    })
 }
 
 /// One more owner. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_retain(module: *const Module) {
-    todo!()
+    debug_assert!(!module.is_null());
+    unsafe { Arc::increment_strong_count(module) };
 }
 
 /// One owner less; NULL is allowed. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_free(module: *const Module) {
-    todo!()
+    if !module.is_null() {
+        drop(unsafe { Arc::from_raw(module) });
+    }
 }
 
 /// Whether it is a component. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_is_component(module: *const Module) -> bool {
-    todo!()
+    debug_assert!(!module.is_null());
+    matches!(unsafe { &(*module).code }, Code::Component(_))
 }
 
 /// How it is started. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_entry(module: *const Module) -> Entry {
-    todo!()
+    debug_assert!(!module.is_null());
+    unsafe { (*module).entry }
 }
 
 /// Whether it exports a function of that name. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_exports_function(module: *const Module, name: Str) -> bool {
-    todo!()
+    debug_assert!(!module.is_null());
+    let Ok(name) = (unsafe { name.text("a function's name") }) else { return false };
+    match unsafe { &(*module).code } {
+        Code::Core(module) => is_function(module, name),
+        Code::Component(component) => crate::component::find_function(component, name).is_some(),
+    }
 }
 
 /// Whether it came out of the cache. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_from_cache(module: *const Module) -> bool {
-    todo!()
+    debug_assert!(!module.is_null());
+    unsafe { (*module).from_cache }
 }

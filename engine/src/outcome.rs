@@ -2,7 +2,13 @@
 
 use crate::abi::{Str, Val};
 use crate::backtrace::Backtrace;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, chain};
+use crate::guest::{Exit, Stopped};
+use crate::limits::LimitReached;
+use crate::linker::HostTrap;
+use crate::program::Program;
+use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
 
 /// How a call ended.
 #[repr(u32)]
@@ -99,4 +105,168 @@ pub struct Outcome {
     pub backtrace: *const Backtrace,
     /// With `WEFT_OUTCOME_KIND_FAILED`: why; else NULL.
     pub error: *const Error,
+}
+
+/// An `Outcome` that owns what it shows.
+pub(crate) struct Finished {
+    kind: OutcomeKind,
+    exit_code: i32,
+    trap: (TrapCode, String),
+    limit: LimitReached,
+    message: String,
+    results: Vec<Val>,
+    results_text: String,
+    backtrace: Option<Box<Backtrace>>,
+    error: Option<Box<Error>>,
+}
+
+impl Finished {
+    fn new(kind: OutcomeKind, message: String) -> Finished {
+        Finished {
+            kind,
+            exit_code: 0,
+            trap: (TrapCode::None, String::new()),
+            limit: LimitReached { kind: LimitKind::None, value: 0, asked: 0 },
+            message,
+            results: Vec::new(),
+            results_text: String::new(),
+            backtrace: None,
+            error: None,
+        }
+    }
+
+    pub(crate) fn returned(results: Vec<Val>, results_text: String) -> Finished {
+        Finished { results, results_text, ..Finished::new(OutcomeKind::Returned, String::new()) }
+    }
+
+    pub(crate) fn exited(exit_code: i32) -> Finished {
+        Finished { exit_code, ..Finished::new(OutcomeKind::Exited, String::new()) }
+    }
+
+    pub(crate) fn failed(error: Error) -> Finished {
+        Finished { message: error.message.clone(), error: Some(Box::new(error)), ..Finished::new(OutcomeKind::Failed, String::new()) }
+    }
+
+    pub(crate) fn limit(limit: LimitReached) -> Finished {
+        Finished { limit, ..Finished::new(OutcomeKind::Limit, limit.to_string()) }
+    }
+
+    fn trapped(code: TrapCode, name: &str, message: String) -> Finished {
+        Finished { trap: (code, name.to_string()), ..Finished::new(OutcomeKind::Trapped, message) }
+    }
+
+    /// What an error that came out of a store means. `running`: the guest had been entered, so that errors of unknown kind are its traps and not failures to start it.
+    pub(crate) fn from_error(program: &Program, fuel: u64, running: bool, error: &wasmtime::Error) -> Finished {
+        let mut finished = Finished::classify(program, fuel, running, error);
+        if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>()
+            && !backtrace.frames().is_empty()
+        {
+            finished.backtrace = Some(Box::new(Backtrace::new(backtrace, program.module().frame_name())));
+        }
+        finished
+    }
+
+    fn classify(program: &Program, fuel: u64, running: bool, error: &wasmtime::Error) -> Finished {
+        if let Some(Exit(code)) = error.downcast_ref() {
+            return Finished::exited(*code);
+        }
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            return Finished::exited(*code);
+        }
+        if error.is::<Stopped>() {
+            return Finished::new(OutcomeKind::Stopped, String::new());
+        }
+        if let Some(limit) = error.downcast_ref::<LimitReached>() {
+            return Finished::limit(*limit);
+        }
+        if let Some(limit) = limit_in_text(program, error) {
+            return Finished::limit(limit);
+        }
+        if let Some(HostTrap(host)) = error.downcast_ref() {
+            return Finished::trapped(TrapCode::Host, "host function failed", host.message.clone());
+        }
+        if let Some(trap) = error.downcast_ref::<Trap>() {
+            return match trap {
+                Trap::StackOverflow => {
+                    let value = program.module().engine().settings().stack_bytes;
+                    Finished::limit(LimitReached { kind: LimitKind::Stack, value, asked: 0 })
+                }
+                Trap::OutOfFuel => Finished::limit(LimitReached { kind: LimitKind::Fuel, value: fuel, asked: 0 }),
+                trap => {
+                    let (code, name) = trap_name(*trap);
+                    Finished::trapped(code, &name, with_fault(&name, error))
+                }
+            };
+        }
+        if running {
+            let text = chain(error);
+            let cause = error.root_cause().to_string();
+            let first = cause.lines().next().unwrap_or(&text).to_string();
+            return Finished::trapped(TrapCode::Host, "host function failed", first);
+        }
+        let what = format!("{} cannot be started", program.module().name());
+        Finished::failed(Error::from_wasmtime(ErrorKind::Internal, &what, error))
+    }
+
+    pub(crate) fn view(&self) -> Outcome {
+        Outcome {
+            kind: self.kind,
+            exit_code: self.exit_code,
+            trap_code: self.trap.0,
+            limit: self.limit.kind,
+            limit_value: self.limit.value,
+            limit_asked: self.limit.asked,
+            trap_name: Str::borrow(&self.trap.1),
+            message: Str::borrow(&self.message),
+            results: self.results.as_ptr(),
+            results_size: self.results.len(),
+            results_text: Str::borrow(&self.results_text),
+            backtrace: self.backtrace.as_deref().map_or(std::ptr::null(), |backtrace| backtrace),
+            error: self.error.as_deref().map_or(std::ptr::null(), |error| error),
+        }
+    }
+}
+
+/// Number and short name of a trap.
+fn trap_name(trap: Trap) -> (TrapCode, String) {
+    let code = match trap {
+        Trap::UnreachableCodeReached => return (TrapCode::Unreachable, "unreachable".to_string()),
+        Trap::MemoryOutOfBounds => TrapCode::MemoryOutOfBounds,
+        Trap::HeapMisaligned => TrapCode::HeapMisaligned,
+        Trap::TableOutOfBounds => TrapCode::TableOutOfBounds,
+        Trap::IndirectCallToNull => TrapCode::IndirectCallToNull,
+        Trap::BadSignature => TrapCode::BadSignature,
+        Trap::IntegerOverflow => TrapCode::IntegerOverflow,
+        Trap::IntegerDivisionByZero => TrapCode::IntegerDivisionByZero,
+        Trap::BadConversionToInteger => TrapCode::BadConversionToInteger,
+        Trap::NullReference => TrapCode::NullReference,
+        Trap::ArrayOutOfBounds => TrapCode::ArrayOutOfBounds,
+        Trap::CastFailure => TrapCode::CastFailure,
+        _ => TrapCode::Other,
+    };
+    let text = trap.to_string();
+    (code, text.strip_prefix("wasm trap: ").unwrap_or(&text).to_string())
+}
+
+/// A trap's name, with the address that faulted if there is one.
+fn with_fault(name: &str, error: &wasmtime::Error) -> String {
+    match chain(error).lines().find(|line| line.starts_with("memory fault")) {
+        Some(fault) => format!("{name} ({fault})"),
+        None => name.to_string(),
+    }
+}
+
+/// Wasmtime itself counts the instances, memories and tables of components, and says so in text only.
+fn limit_in_text(program: &Program, error: &wasmtime::Error) -> Option<LimitReached> {
+    let text = error.root_cause().to_string();
+    let (what, asked) = text.strip_prefix("resource limit exceeded: ")?.split_once(" count too high at ")?;
+    let kind = match what {
+        "instance" => LimitKind::Instances,
+        "memory" => LimitKind::Memories,
+        "table" => LimitKind::Tables,
+        _ => return None,
+    };
+    let _ = program;
+    let asked = asked.trim().parse().ok()?;
+    Some(LimitReached { kind, value: asked - 1, asked })
 }

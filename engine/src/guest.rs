@@ -1,0 +1,132 @@
+//! The data of a store: everything that host functions and Wasmtime's callbacks know about the process whose guest is running.
+
+use crate::backtrace::{Backtrace, no_backtrace};
+use crate::hooks::Decision;
+use crate::limits::Limiter;
+use crate::program::Program;
+use crate::shared::SharedRef;
+use crate::waker::YieldNow;
+use std::sync::Arc;
+use wasmtime::{AsContext, Memory, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+pub struct Guest {
+    pub shared: SharedRef,
+    pub program: Arc<Program>,
+    pub limiter: Limiter,
+    /// WASI state: of preview 1 (core modules), which contains that of 0.2 and 0.3 (components). Taken out while a preview 1 function runs, so that the
+    /// function borrows nothing from the store. None if the program does not import WASI.
+    pub wasi: Option<Exclusive<Box<WasiP1Ctx>>>,
+    /// The memory that the main instance exports as "memory", once it is instantiated; saves looking it up by name.
+    pub memory: Option<Memory>,
+    /// Whether the store runs a component: then futures between the call and the guest have wakers of their own.
+    pub component: bool,
+    /// Fuel given at start, if the engine counts fuel.
+    pub fuel: Option<u64>,
+}
+
+/// A value that is only reachable exclusively, which makes sharing the wrapper harmless.
+pub struct Exclusive<T>(T);
+
+// SAFETY: a shared `Exclusive` gives access to nothing.
+unsafe impl<T: Send> Sync for Exclusive<T> {}
+
+impl<T> Exclusive<T> {
+    pub fn new(value: T) -> Exclusive<T> {
+        Exclusive(value)
+    }
+
+    pub fn get(&mut self) -> &mut T {
+        &mut self.0
+    }
+
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.as_mut().expect("components always get a WASI context").get().ctx()
+    }
+}
+
+/// The guest called exit.
+#[derive(Debug)]
+pub struct Exit(pub i32);
+
+/// The `epoch` hook answered stop.
+#[derive(Debug)]
+pub struct Stopped;
+
+macro_rules! plain_error {
+    ($type:ident, $text:literal) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($text)
+            }
+        }
+        impl std::error::Error for $type {}
+    };
+}
+plain_error!(Exit, "the guest exited");
+plain_error!(Stopped, "the guest was stopped");
+
+/// An error that unwinds the guest without Wasmtime capturing a backtrace.
+pub fn quiet(error: impl std::error::Error + Send + Sync + 'static) -> wasmtime::Error {
+    wasmtime::Error::new(error).context(no_backtrace())
+}
+
+/// Answers a request for a backtrace, if there is one, with the stack of the guest in `store`.
+#[inline]
+pub fn serve_backtrace(store: impl AsContext<Data = Guest>) {
+    let store = store.as_context();
+    if store.data().shared.backtrace_wanted() {
+        let guest = store.data();
+        let backtrace = Backtrace::capture(&store, guest.program.module().frame_name());
+        guest.shared.serve(Some(&backtrace));
+    }
+}
+
+/// What happens at an epoch check.
+fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    serve_backtrace(&store);
+    count_fuel(&mut store);
+    let guest = store.data();
+    let Some(ask) = guest.shared.hooks.epoch else {
+        return Ok(UpdateDeadline::Continue(1));
+    };
+    // SAFETY: the hook accepts the call's process.
+    match unsafe { ask(guest.shared.process) } {
+        Decision::Continue => Ok(UpdateDeadline::Continue(1)),
+        // Components: the yield has to go through the wakers in between.
+        Decision::Yield if guest.component => Ok(UpdateDeadline::Yield(1)),
+        Decision::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow))),
+        Decision::Stop => Err(quiet(Stopped)),
+    }
+}
+
+/// Brings the fuel counter up to date.
+pub fn count_fuel(store: &mut StoreContextMut<'_, Guest>) {
+    if let Some(given) = store.data().fuel
+        && let Ok(left) = store.get_fuel()
+    {
+        store.data().limiter.counters().fuel_consumed(given.saturating_sub(left));
+    }
+}
+
+/// A store for `guest`, with its limits and epoch decisions in place.
+pub fn new_store(engine: &wasmtime::Engine, epochs: bool, guest: Guest) -> wasmtime::Result<Store<Guest>> {
+    let fuel = guest.fuel;
+    let mut store = Store::try_new(engine, guest)?;
+    store.limiter(|guest| &mut guest.limiter);
+    if epochs {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(epoch);
+    }
+    if let Some(fuel) = fuel {
+        store.set_fuel(fuel)?;
+    }
+    Ok(store)
+}

@@ -1,0 +1,172 @@
+//! Limits on what a process may use, and counters of what it uses. Growing beyond a limit ends the process: an allocation that merely fails would be
+//! reported by the guest in its own words, if at all, and nobody could tell which limit to raise.
+
+use crate::call::{Counters, Limits, UNLIMITED};
+use crate::outcome::LimitKind;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The error that ends a call at a limit.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitReached {
+    pub kind: LimitKind,
+    pub value: u64,
+    pub asked: u64,
+}
+
+impl std::fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let LimitReached { kind, value, asked } = self;
+        match kind {
+            LimitKind::Memory => write!(f, "memory limit of {value} bytes reached (asked for {asked})"),
+            LimitKind::Table => write!(f, "table limit of {value} elements reached (asked for {asked})"),
+            LimitKind::Instances => write!(f, "limit of {value} instances reached"),
+            LimitKind::Memories => write!(f, "limit of {value} memories reached (asked for {asked})"),
+            LimitKind::Tables => write!(f, "limit of {value} tables reached (asked for {asked})"),
+            LimitKind::Fuel => write!(f, "fuel limit of {value} reached"),
+            LimitKind::Stack => write!(f, "stack limit of {value} bytes reached"),
+            LimitKind::Output => write!(f, "limit on buffered output reached"),
+            LimitKind::None => write!(f, "no limit reached"),
+        }
+    }
+}
+
+impl std::error::Error for LimitReached {}
+
+/// Counts what one store uses, for Wasmtime to ask before it grows anything.
+pub struct Limiter {
+    limits: Limits,
+    counters: CountersRef,
+    memory_bytes: u64,
+    table_elements: u64,
+    /// How much the growth under way added, to be taken back if it fails after all.
+    memory_growing: u64,
+    table_growing: u64,
+    host_calls: u64,
+}
+
+/// The C++ side's counters, or none.
+#[derive(Clone, Copy)]
+pub struct CountersRef(pub *mut Counters);
+
+// SAFETY: only accessed as atomics, and alive as long as the call (promised in the header).
+unsafe impl Send for CountersRef {}
+unsafe impl Sync for CountersRef {}
+
+impl CountersRef {
+    /// Relaxed: readers want a recent number and infer nothing else from it.
+    #[inline]
+    fn store(self, field: impl FnOnce(*mut Counters) -> *mut u64, value: u64) {
+        if !self.0.is_null() {
+            // SAFETY: see the type; fields of a repr(C) struct of u64 are aligned.
+            unsafe { AtomicU64::from_ptr(field(self.0)) }.store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub fn fuel_consumed(self, fuel: u64) {
+        self.store(|counters| unsafe { &raw mut (*counters).fuel_consumed }, fuel);
+    }
+}
+
+impl Limiter {
+    pub fn new(limits: Limits, counters: CountersRef) -> Limiter {
+        Limiter { limits, counters, memory_bytes: 0, table_elements: 0, memory_growing: 0, table_growing: 0, host_calls: 0 }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub fn counters(&self) -> CountersRef {
+        self.counters
+    }
+
+    #[inline]
+    pub fn count_host_call(&mut self) {
+        self.host_calls += 1;
+        self.counters.store(|counters| unsafe { &raw mut (*counters).host_calls }, self.host_calls);
+    }
+
+    /// Whether a core module with so many memories and tables may be instantiated. (Components make their instances inside Wasmtime, which asks
+    /// `instances` and its like, and reports in text: see `outcome`.)
+    pub fn check_module(&self, memories: u64, tables: u64) -> Result<(), LimitReached> {
+        let check = |kind, value: u64, asked: u64| {
+            if asked > value { Err(LimitReached { kind, value, asked }) } else { Ok(()) }
+        };
+        check(LimitKind::Instances, self.limits.instances, 1)?;
+        check(LimitKind::Memories, self.limits.memories, memories)?;
+        check(LimitKind::Tables, self.limits.tables, tables)
+    }
+
+    fn memory_changed(&mut self, bytes: u64) {
+        self.memory_bytes = bytes;
+        let counters = self.counters;
+        counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, bytes);
+        if !counters.0.is_null() {
+            // SAFETY: as in `store`. Only this thread writes, so that reading before writing loses nothing.
+            let max = unsafe { AtomicU64::from_ptr(&raw mut (*counters.0).memory_bytes_max) };
+            if bytes > max.load(Ordering::Relaxed) {
+                max.store(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn count(limit: u64) -> usize {
+    if limit == UNLIMITED { usize::MAX } else { usize::try_from(limit).unwrap_or(usize::MAX) }
+}
+
+impl wasmtime::ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.memory_growing = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // Beyond what the memory itself allows: the guest sees an ordinary failure, whatever the limit.
+            return Ok(false);
+        }
+        let growth = (desired - current) as u64;
+        let asked = self.memory_bytes.saturating_add(growth);
+        if asked > self.limits.memory_bytes {
+            return Err(LimitReached { kind: LimitKind::Memory, value: self.limits.memory_bytes, asked }.into());
+        }
+        self.memory_growing = growth;
+        self.memory_changed(asked);
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        let growth = std::mem::take(&mut self.memory_growing);
+        self.memory_changed(self.memory_bytes - growth);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.table_growing = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let growth = (desired - current) as u64;
+        let asked = self.table_elements.saturating_add(growth);
+        if asked > self.limits.table_elements {
+            return Err(LimitReached { kind: LimitKind::Table, value: self.limits.table_elements, asked }.into());
+        }
+        self.table_growing = growth;
+        self.table_elements = asked;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements -= std::mem::take(&mut self.table_growing);
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        count(self.limits.instances)
+    }
+
+    fn tables(&self) -> usize {
+        count(self.limits.tables)
+    }
+
+    fn memories(&self) -> usize {
+        count(self.limits.memories)
+    }
+}

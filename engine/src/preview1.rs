@@ -1,0 +1,304 @@
+//! WASI preview 1 for core modules. The functions are wasmtime-wasi's; what is ours is the way into them: every call is counted, a call that waits says so by name and
+//! can show the guest's stack while it waits, and `sched_yield`, sleeping and `proc_exit` go to the scheduler instead of nowhere, Tokio and a trap.
+
+use crate::guest::{Exclusive, Exit, Guest, quiet, serve_backtrace};
+use crate::hooks::Hooks;
+use crate::shared::{SharedRef, WaitName};
+use crate::waker::{YieldNow, wait_for_hook};
+use std::ffi::c_void;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+use wasmtime::{Caller, Extern, Linker, Result, bail};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as functions, WasiSnapshotPreview1};
+use wasmtime_wasi::p1::{WasiP1Ctx, types};
+use wiggle::{GuestMemory, GuestPtr};
+
+pub const MODULE: &str = "wasi_snapshot_preview1";
+/// The name before the snapshot; programs older than 2020 use it.
+pub const MODULE_UNSTABLE: &str = "wasi_unstable";
+
+/// Takes what a function works on out of the store: the WASI state, and the guest's memory.
+///
+/// The memory is a raw view of what the store owns, so that the store itself stays free while a function waits (to look at the guest's stack). That is sound because nothing
+/// else touches the memory meanwhile: the guest is suspended in this very call, the store has no other thread, and the view ends with the call. Memory of preview 1 programs is
+/// never shared here (threads are not provided yet).
+fn enter<'m>(caller: &mut Caller<'_, Guest>) -> Result<(Box<WasiP1Ctx>, GuestMemory<'m>)> {
+    let fuel = wasmtime::AsContextMut::as_context_mut(caller).hostcall_fuel();
+    let memory = match caller.data().memory {
+        Some(memory) => memory,
+        None => match caller.get_export("memory") {
+            Some(Extern::Memory(memory)) => memory,
+            Some(Extern::SharedMemory(_)) => bail!("WASI preview 1 over shared memory is not provided"),
+            _ => bail!("the program calls WASI but exports no memory"),
+        },
+    };
+    // SAFETY: see above.
+    let view = unsafe { std::slice::from_raw_parts_mut(memory.data_ptr(&*caller), memory.data_size(&*caller)) };
+    let guest = caller.data_mut();
+    guest.limiter.count_host_call();
+    let Some(mut wasi) = guest.wasi.take().map(Exclusive::into_inner) else { bail!("the process has no WASI state") };
+    wasi.set_hostcall_fuel(fuel);
+    Ok((wasi, GuestMemory::Unshared(view)))
+}
+
+/// Runs a function that may wait.
+async fn watched<T>(caller: &Caller<'_, Guest>, name: &'static WaitName, function: impl Future<Output = Result<T>>) -> Result<T> {
+    let shared = caller.data().shared;
+    let mut function = pin!(function);
+    let mut waited = false;
+    let result = poll_fn(|cx| {
+        if waited {
+            serve_backtrace(caller);
+        }
+        let answer = function.as_mut().poll(cx);
+        if answer.is_pending() {
+            shared.set_waiting_for(Some(name));
+            waited = true;
+        }
+        answer
+    })
+    .await;
+    if waited {
+        shared.set_waiting_for(None);
+    }
+    result
+}
+
+/// Defines functions that never wait.
+macro_rules! immediate {
+    ($linker:ident: $($name:ident($($arg:ident: $ty:ty),*);)*) => {$(
+        $linker.func_wrap(MODULE, stringify!($name), |mut caller: Caller<'_, Guest> $(, $arg: $ty)*| -> Result<i32> {
+            let (mut wasi, mut memory) = enter(&mut caller)?;
+            let result = functions::$name(&mut *wasi, &mut memory $(, $arg)*);
+            caller.data_mut().wasi = Some(Exclusive::new(wasi));
+            result
+        })?;
+    )*};
+}
+
+/// Defines functions that may wait.
+macro_rules! waiting {
+    ($linker:ident: $($name:ident($($arg:ident: $ty:ty),*);)*) => {$(
+        $linker.func_wrap_async(MODULE, stringify!($name), |mut caller: Caller<'_, Guest>, ($($arg,)*): ($($ty,)*)| {
+            static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: concat!("wasi ", stringify!($name)).to_string() });
+            Box::new(async move {
+                let (mut wasi, mut memory) = enter(&mut caller)?;
+                let result = watched(&caller, &NAME, functions::$name(&mut *wasi, &mut memory $(, $arg)*)).await;
+                caller.data_mut().wasi = Some(Exclusive::new(wasi));
+                result
+            })
+        })?;
+    )*};
+}
+
+/// Adds all of preview 1, and its predecessor for old programs.
+pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    immediate! { linker:
+        args_get(argv: i32, argv_buf: i32);
+        args_sizes_get(count: i32, size: i32);
+        environ_get(environ: i32, environ_buf: i32);
+        environ_sizes_get(count: i32, size: i32);
+        clock_res_get(id: i32, resolution: i32);
+        clock_time_get(id: i32, precision: i64, time: i32);
+        fd_allocate(fd: i32, offset: i64, len: i64);
+        fd_fdstat_set_flags(fd: i32, flags: i32);
+        fd_fdstat_set_rights(fd: i32, base: i64, inheriting: i64);
+        fd_prestat_get(fd: i32, prestat: i32);
+        fd_prestat_dir_name(fd: i32, path: i32, path_len: i32);
+        fd_tell(fd: i32, offset: i32);
+        proc_raise(signal: i32);
+        random_get(buf: i32, buf_len: i32);
+        sock_accept(fd: i32, flags: i32, accepted: i32);
+        sock_recv(fd: i32, data: i32, data_len: i32, flags: i32, size: i32, out_flags: i32);
+        sock_send(fd: i32, data: i32, data_len: i32, flags: i32, size: i32);
+        sock_shutdown(fd: i32, how: i32);
+    }
+    waiting! { linker:
+        fd_advise(fd: i32, offset: i64, len: i64, advice: i32);
+        fd_close(fd: i32);
+        fd_datasync(fd: i32);
+        fd_fdstat_get(fd: i32, stat: i32);
+        fd_filestat_get(fd: i32, stat: i32);
+        fd_filestat_set_size(fd: i32, size: i64);
+        fd_filestat_set_times(fd: i32, accessed: i64, modified: i64, flags: i32);
+        fd_pread(fd: i32, iovs: i32, iovs_len: i32, offset: i64, size: i32);
+        fd_pwrite(fd: i32, iovs: i32, iovs_len: i32, offset: i64, size: i32);
+        fd_read(fd: i32, iovs: i32, iovs_len: i32, size: i32);
+        fd_readdir(fd: i32, buf: i32, buf_len: i32, cookie: i64, size: i32);
+        fd_renumber(fd: i32, to: i32);
+        fd_seek(fd: i32, offset: i64, whence: i32, position: i32);
+        fd_sync(fd: i32);
+        fd_write(fd: i32, iovs: i32, iovs_len: i32, size: i32);
+        path_create_directory(fd: i32, path: i32, path_len: i32);
+        path_filestat_get(fd: i32, flags: i32, path: i32, path_len: i32, stat: i32);
+        path_filestat_set_times(fd: i32, flags: i32, path: i32, path_len: i32, accessed: i64, modified: i64, set: i32);
+        path_link(fd: i32, flags: i32, path: i32, path_len: i32, to_fd: i32, to_path: i32, to_path_len: i32);
+        path_open(fd: i32, lookup: i32, path: i32, path_len: i32, oflags: i32, base: i64, inheriting: i64, flags: i32, opened: i32);
+        path_readlink(fd: i32, path: i32, path_len: i32, buf: i32, buf_len: i32, size: i32);
+        path_remove_directory(fd: i32, path: i32, path_len: i32);
+        path_rename(fd: i32, path: i32, path_len: i32, to_fd: i32, to_path: i32, to_path_len: i32);
+        path_symlink(target: i32, target_len: i32, fd: i32, path: i32, path_len: i32);
+        path_unlink_file(fd: i32, path: i32, path_len: i32);
+    }
+    linker.func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, ()| {
+        Box::new(async move {
+            serve_backtrace(&caller);
+            let guest = caller.data_mut();
+            guest.limiter.count_host_call();
+            let shared = guest.shared;
+            announce_yield(&shared.hooks, shared);
+            YieldNow.await;
+            serve_backtrace(&caller);
+            0
+        })
+    })?;
+    linker.func_wrap_async(MODULE, "poll_oneoff", |caller: Caller<'_, Guest>, (subscriptions, events, count, size): (i32, i32, i32, i32)| {
+        Box::new(poll_oneoff(caller, subscriptions, events, count, size))
+    })?;
+    linker.func_wrap(MODULE, "proc_exit", |mut caller: Caller<'_, Guest>, code: i32| -> Result<()> {
+        caller.data_mut().limiter.count_host_call();
+        Err(quiet(Exit(code)))
+    })?;
+    wasmtime_wasi::p0::add_to_linker_async(linker, |guest: &mut Guest| {
+        &mut **guest.wasi.as_mut().expect("a program that imports WASI has a WASI context").get()
+    })
+}
+
+/// Tells the scheduler that the poll under way is about to answer pending without waiting for anything.
+fn announce_yield(hooks: &Hooks, shared: SharedRef) {
+    // SAFETY: hooks accept the call's process and task.
+    unsafe {
+        match (hooks.yield_now, hooks.task_wake) {
+            (Some(yield_now), _) => yield_now(shared.process),
+            (None, Some(wake)) => wake(shared.task.get()),
+            (None, None) => {}
+        }
+    }
+}
+
+/// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook. Everything else is wasmtime-wasi's business.
+async fn poll_oneoff(mut caller: Caller<'_, Guest>, subscriptions: i32, events: i32, count: i32, size: i32) -> Result<i32> {
+    static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi poll_oneoff".to_string() });
+    let shared = caller.data().shared;
+    let (mut wasi, mut memory) = enter(&mut caller)?;
+    let clocks = if shared.hooks.sleep.is_some() { Clocks::read(&mut wasi, &mut memory, subscriptions, count) } else { None };
+    let result = match clocks {
+        Some(clocks) => {
+            let sleep = Sleep { shared, deadline_ns: clocks.deadline_ns, op: std::ptr::null_mut() };
+            let slept = async move {
+                sleep.await;
+                Ok(())
+            };
+            watched(&caller, &NAME, slept).await.and_then(|()| clocks.report(&mut wasi, &mut memory, events, size))
+        }
+        None => watched(&caller, &NAME, functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size)).await,
+    };
+    caller.data_mut().wasi = Some(Exclusive::new(wasi));
+    result
+}
+
+/// Subscriptions to clocks only.
+struct Clocks {
+    /// Of the monotonic clock, with what the guest wants to hear back.
+    deadlines: Vec<(u64, types::Userdata)>,
+    /// The earliest.
+    deadline_ns: u64,
+}
+
+/// With more subscriptions than this a program waits for files, not for clocks.
+const CLOCKS_MAX: i32 = 64;
+
+impl Clocks {
+    /// None if there is anything else among the subscriptions, or anything wrong with them: wasmtime-wasi knows what to answer then.
+    fn read(wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, subscriptions: i32, count: i32) -> Option<Clocks> {
+        if !(1..=CLOCKS_MAX).contains(&count) {
+            return None;
+        }
+        let subscriptions = GuestPtr::<[types::Subscription]>::new((subscriptions as u32, count as u32));
+        let mut deadlines = Vec::with_capacity(count as usize);
+        for subscription in subscriptions.iter() {
+            let subscription = memory.read(subscription.ok()?).ok()?;
+            let types::SubscriptionU::Clock(clock) = subscription.u else { return None };
+            let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
+            let now = now(wasi, memory, types::Clockid::Monotonic)?;
+            let deadline_ns = match (clock.id, absolute) {
+                (types::Clockid::Monotonic, true) => clock.timeout,
+                (types::Clockid::Monotonic | types::Clockid::Realtime, false) => now.saturating_add(clock.timeout),
+                (types::Clockid::Realtime, true) => {
+                    let wall = self::now(wasi, memory, types::Clockid::Realtime)?;
+                    now.saturating_add(clock.timeout.saturating_sub(wall))
+                }
+                _ => return None,
+            };
+            deadlines.push((deadline_ns, subscription.userdata));
+        }
+        let deadline_ns = deadlines.iter().map(|(deadline_ns, _)| *deadline_ns).min()?;
+        Some(Clocks { deadlines, deadline_ns })
+    }
+
+    /// Writes an event for each deadline that has passed: at least for the one that was slept until.
+    fn report(&self, wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, events: i32, size: i32) -> Result<i32> {
+        let now = now(wasi, memory, types::Clockid::Monotonic).unwrap_or(0).max(self.deadline_ns);
+        let events = GuestPtr::<[types::Event]>::new((events as u32, self.deadlines.len() as u32));
+        let mut events = events.iter();
+        let mut written = 0;
+        for (_, userdata) in self.deadlines.iter().filter(|(deadline_ns, _)| *deadline_ns <= now) {
+            let event = types::Event {
+                userdata: *userdata,
+                error: types::Errno::Success,
+                type_: types::Eventtype::Clock,
+                fd_readwrite: types::EventFdReadwrite { flags: types::Eventrwflags::empty(), nbytes: 0 },
+            };
+            let slot = events.next().expect("as many events as subscriptions")?;
+            memory.write(slot, event)?;
+            written += 1;
+        }
+        memory.write(GuestPtr::<types::Size>::new(size as u32), written)?;
+        Ok(types::Errno::Success as i32)
+    }
+}
+
+/// The guest's clock.
+fn now(wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, id: types::Clockid) -> Option<u64> {
+    WasiSnapshotPreview1::clock_time_get(wasi, memory, id, 0).ok()
+}
+
+/// Waits for the `sleep` hook. Dropping it releases what the hook left behind.
+struct Sleep {
+    shared: SharedRef,
+    deadline_ns: u64,
+    op: *mut c_void,
+}
+
+// SAFETY: the hook accepts to be continued and cancelled on any thread that polls.
+unsafe impl Send for Sleep {}
+
+impl Future for Sleep {
+    type Output = ();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.get_mut();
+        let shared = me.shared;
+        let sleep = shared.hooks.sleep.expect("checked before sleeping");
+        // SAFETY: arguments as promised in the header.
+        match unsafe { sleep(shared.process, me.deadline_ns, shared.task.get(), &raw mut me.op) } {
+            crate::abi::Poll::Ready => Poll::Ready(()),
+            crate::abi::Poll::Pending => {
+                wait_for_hook(&shared, cx);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if !self.op.is_null()
+            && let Some(sleep_drop) = self.shared.hooks.sleep_drop
+        {
+            // SAFETY: the op of this sleep, which the hook did not take back.
+            unsafe { sleep_drop(self.shared.process, self.op) };
+        }
+    }
+}

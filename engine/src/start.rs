@@ -1,0 +1,248 @@
+//! How a call starts: which exported function, with which arguments, and the instantiation before it.
+
+use crate::abi::{Val, slice};
+use crate::call::CallConfig;
+use crate::component::{find_function, function_names, parse_args};
+use crate::error::{Error, ErrorKind};
+use crate::guest::Guest;
+use crate::linker::{from_wasmtime, to_wasmtime};
+use crate::module::{Code, Module};
+use crate::outcome::Finished;
+use crate::program::{CoreProgram, Program, ProgramKind};
+use wasmtime::component::ComponentExportIndex;
+use wasmtime::{Extern, ExternType, Func, FuncType, Instance, ModuleExport, Store, ValType};
+
+/// What a call does first, checked when it was made.
+pub enum Start {
+    Core {
+        /// A reactor's initialisation, to be called before.
+        initialize: Option<ModuleExport>,
+        entry: ModuleExport,
+        /// Takes nothing and returns nothing: can be called the quick way.
+        plain: bool,
+        args: Vec<wasmtime::Val>,
+        results: usize,
+    },
+    ComponentCommand,
+    ComponentFunction {
+        function: ComponentExportIndex,
+        args: Vec<wasmtime::component::Val>,
+        results: usize,
+    },
+}
+
+/// The exported functions that an error message names at most.
+const NAMES_MAX: usize = 8;
+
+impl Start {
+    /// # Safety
+    /// The pointers in `config` are valid for the sizes that go with them.
+    pub unsafe fn new(program: &Program, config: &CallConfig) -> Result<Start, Error> {
+        let entry = unsafe { config.entry.text("the name of the function to call") }?;
+        let values = unsafe { slice(config.args, config.nargs) };
+        let texts = unsafe { slice(config.text_args, config.ntext_args) };
+        let texts: Vec<&str> = texts.iter().map(|text| unsafe { text.text("an argument") }).collect::<Result<_, _>>()?;
+        if !values.is_empty() && !texts.is_empty() {
+            return Err(Error::new(ErrorKind::BadArgument, "arguments are given both as values and as text"));
+        }
+        let module = program.module();
+        match (module.code(), program.kind()) {
+            (Code::Core(code), _) => unsafe { core(module, code, entry, values, &texts) },
+            (Code::Component(_), ProgramKind::Component(component)) if entry.is_empty() && component.is_command() => {
+                Ok(Start::ComponentCommand)
+            }
+            (Code::Component(component), _) => {
+                let Some((ty, function)) = find_function(component, entry) else {
+                    return Err(no_entry(module, entry, "wasi:cli/run", function_names(component)));
+                };
+                if !values.is_empty() {
+                    return Err(Error::new(ErrorKind::BadArgument, "arguments of a component's function are given as text"));
+                }
+                let args = parse_args(entry, &ty, &texts)?;
+                Ok(Start::ComponentFunction { function, args, results: ty.results().len() })
+            }
+        }
+    }
+
+    /// Instantiates and calls. The flag of an error says whether the guest had been entered.
+    pub async fn run(self, program: &Program, store: &mut Store<Guest>) -> Result<Finished, (bool, wasmtime::Error)> {
+        match (self, program.kind()) {
+            (Start::Core { initialize, entry, plain, args, results }, ProgramKind::Core(core)) => {
+                let instance = instantiate(core, store).await?;
+                if let Some(initialize) = initialize {
+                    let initialize = function(store, &instance, &initialize);
+                    call_plain(store, initialize).await?;
+                }
+                let entry = function(store, &instance, &entry);
+                if plain {
+                    call_plain(store, entry).await?;
+                    return Ok(Finished::returned(Vec::new(), String::new()));
+                }
+                let mut values = vec![wasmtime::Val::I32(0); results];
+                entry.call_async(&mut *store, &args, &mut values).await.map_err(|error| (true, error))?;
+                let text = values.iter().map(show).collect::<Vec<_>>().join(" ");
+                Ok(Finished::returned(values.iter().filter_map(from_wasmtime).collect(), text))
+            }
+            (Start::ComponentCommand, ProgramKind::Component(component)) => component.run(store).await,
+            (Start::ComponentFunction { function, args, results }, ProgramKind::Component(component)) => {
+                component.invoke(store, &function, &args, results).await
+            }
+            _ => unreachable!("a start is made for its program"),
+        }
+    }
+}
+
+async fn instantiate(core: &CoreProgram, store: &mut Store<Guest>) -> Result<Instance, (bool, wasmtime::Error)> {
+    let instance = core.pre.instantiate_async(&mut *store).await.map_err(|error| (false, error))?;
+    if core.memories > 0
+        && let Some(memory) = instance.get_memory(&mut *store, "memory")
+    {
+        store.data_mut().memory = Some(memory);
+    }
+    Ok(instance)
+}
+
+fn function(store: &mut Store<Guest>, instance: &Instance, export: &ModuleExport) -> Func {
+    match instance.get_module_export(store, export) {
+        Some(Extern::Func(function)) => function,
+        _ => unreachable!("looked up in the same module"),
+    }
+}
+
+async fn call_plain(store: &mut Store<Guest>, function: Func) -> Result<(), (bool, wasmtime::Error)> {
+    let function = function.typed::<(), ()>(&*store).map_err(|error| (false, error))?;
+    function.call_async(store, ()).await.map_err(|error| (true, error))
+}
+
+fn no_entry(module: &Module, entry: &str, default: &str, functions: Vec<String>) -> Error {
+    let name = module.name();
+    let what = if entry.is_empty() {
+        format!("{name} has no entry point: it does not export {default}")
+    } else {
+        format!("{name} does not export a function {entry}")
+    };
+    let shown = functions.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let more = if functions.len() > NAMES_MAX { ", ..." } else { "" };
+    let there = if functions.is_empty() {
+        "it exports no functions".to_string()
+    } else {
+        format!("its functions, to be called with --invoke, are: {shown}{more}")
+    };
+    Error::new(ErrorKind::NoEntryPoint, format!("{what}; {there}")).with_detail(functions.join("\n"))
+}
+
+/// # Safety
+/// The payloads of `values` are of their kinds.
+unsafe fn core(
+    module: &Module,
+    code: &wasmtime::Module,
+    entry: &str,
+    values: &[Val],
+    texts: &[&str],
+) -> Result<Start, Error> {
+    const DEFAULT: &str = "_start";
+    const INITIALIZE: &str = "_initialize";
+    let function = |name: &str| match code.get_export(name) {
+        Some(ExternType::Func(ty)) => Some((ty, code.get_export_index(name)?)),
+        _ => None,
+    };
+    let wanted = if entry.is_empty() { DEFAULT } else { entry };
+    let Some((ty, export)) = function(wanted) else {
+        let functions = code.exports().filter(|export| matches!(export.ty(), ExternType::Func(_)));
+        return Err(no_entry(module, entry, DEFAULT, functions.map(|export| export.name().to_string()).collect()));
+    };
+    let plain = ty.params().len() == 0 && ty.results().len() == 0;
+    if entry.is_empty() && !plain {
+        let message = format!("{} has no entry point: its _start takes or returns values, {}", module.name(), show_type(&ty));
+        return Err(Error::new(ErrorKind::NoEntryPoint, message));
+    }
+    let initialize = function(INITIALIZE)
+        .filter(|(ty, _)| ty.params().len() == 0 && ty.results().len() == 0)
+        .filter(|_| wanted != INITIALIZE && function(DEFAULT).is_none())
+        .map(|(_, export)| export);
+    let given = values.len() + texts.len();
+    if given != ty.params().len() {
+        let message = format!("{wanted} is {}: it takes {} arguments, not {given}", show_type(&ty), ty.params().len());
+        return Err(Error::new(ErrorKind::BadArgument, message));
+    }
+    let args = if texts.is_empty() {
+        let args: Vec<_> = values.iter().map(|value| unsafe { to_wasmtime(value) }).collect();
+        for (index, (arg, ty)) in args.iter().zip(ty.params()).enumerate() {
+            if !same_kind(arg, &ty) {
+                let message = format!("argument {} of {wanted} has to be of type {ty}", index + 1);
+                return Err(Error::new(ErrorKind::BadArgument, message));
+            }
+        }
+        args
+    } else {
+        ty.params().zip(texts).map(|(ty, text)| parse(wanted, &ty, text)).collect::<Result<_, _>>()?
+    };
+    Ok(Start::Core { initialize, entry: export, plain, args, results: ty.results().len() })
+}
+
+fn same_kind(value: &wasmtime::Val, ty: &ValType) -> bool {
+    matches!(
+        (value, ty),
+        (wasmtime::Val::I32(_), ValType::I32)
+            | (wasmtime::Val::I64(_), ValType::I64)
+            | (wasmtime::Val::F32(_), ValType::F32)
+            | (wasmtime::Val::F64(_), ValType::F64)
+            | (wasmtime::Val::V128(_), ValType::V128)
+    )
+}
+
+/// Reads a number: decimal or, for integers, hexadecimal; integers may be given signed or unsigned.
+fn parse(function: &str, ty: &ValType, text: &str) -> Result<wasmtime::Val, Error> {
+    let value = match ty {
+        ValType::I32 => integer(text, 32).map(|value| wasmtime::Val::I32(value as i32)),
+        ValType::I64 => integer(text, 64).map(|value| wasmtime::Val::I64(value as i64)),
+        ValType::F32 => text.parse::<f32>().ok().map(|value| wasmtime::Val::F32(value.to_bits())),
+        ValType::F64 => text.parse::<f64>().ok().map(|value| wasmtime::Val::F64(value.to_bits())),
+        ValType::V128 => integer(text, 128).map(|value| wasmtime::Val::V128((value as u128).into())),
+        ValType::Ref(_) => {
+            let message = format!("{function} takes a reference ({ty}), which cannot be given from outside");
+            return Err(Error::new(ErrorKind::BadArgument, message));
+        }
+    };
+    value.ok_or_else(|| Error::new(ErrorKind::BadArgument, format!("\"{text}\" is not a value of type {ty}, which {function} takes")))
+}
+
+/// An integer that fits into `bits`, read as signed or unsigned; its bits, sign-extended.
+fn integer(text: &str, bits: u32) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let magnitude = match digits.strip_prefix("0x") {
+        Some(hexadecimal) => u128::from_str_radix(hexadecimal, 16),
+        None => digits.parse(),
+    }
+    .ok()?;
+    let max = u128::MAX >> (128 - bits);
+    let fits = if negative { magnitude <= max / 2 + 1 } else { magnitude <= max };
+    fits.then(|| if negative { (magnitude as i128).wrapping_neg() } else { magnitude as i128 })
+}
+
+fn show(value: &wasmtime::Val) -> String {
+    match value {
+        wasmtime::Val::I32(value) => value.to_string(),
+        wasmtime::Val::I64(value) => value.to_string(),
+        wasmtime::Val::F32(bits) => f32::from_bits(*bits).to_string(),
+        wasmtime::Val::F64(bits) => f64::from_bits(*bits).to_string(),
+        wasmtime::Val::V128(value) => format!("{:#034x}", value.as_u128()),
+        wasmtime::Val::FuncRef(None) | wasmtime::Val::ExternRef(None) | wasmtime::Val::AnyRef(None) => "null".to_string(),
+        wasmtime::Val::FuncRef(_) => "<funcref>".to_string(),
+        wasmtime::Val::ExternRef(_) => "<externref>".to_string(),
+        wasmtime::Val::AnyRef(_) => "<anyref>".to_string(),
+        _ => "<reference>".to_string(),
+    }
+}
+
+/// A function's type, as text.
+fn show_type(ty: &FuncType) -> String {
+    let list = |types: Vec<ValType>| types.iter().map(ValType::to_string).collect::<Vec<_>>().join(", ");
+    format!("({}) -> ({})", list(ty.params().collect()), list(ty.results().collect()))
+}
