@@ -1,0 +1,228 @@
+// Random modules do the same under Weft as under plain Wasmtime: results bit for bit, all of their state, and how they trap. Under Weft they run
+// in many copies at once, beside endless loops and with the shortest quantum, so that they are preempted and migrate between workers; and beside copies that are
+// killed at random moments, so that they start in slots whose previous guest ended badly.
+//
+// Input: tests/fuzz/differential/generate writes it; WEFT_DIFFERENTIAL_DIRECTORY says where it is. A failure names the module's file, whose name is its seed.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cinttypes>
+#include <cstdio>
+#include <deque>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <random>
+#include <sstream>
+#include <vector>
+
+#include "support/guests.hpp"
+#include "support/runtime_fixture.hpp"
+
+namespace weft::testing {
+namespace {
+
+constexpr unsigned kCopies = 3;            // of each function that run to their end
+constexpr std::size_t kAliveMax = 96;      // at once
+constexpr std::size_t kModulesPerRuntime = 100;
+constexpr std::size_t kDifferencesShown = 20;
+
+struct Expected {
+  std::string module;
+  std::string function;
+  std::string outcome;  // as in expected.txt: "returned\ti32:…", "trapped\tunreachable", "stack-overflow"
+};
+
+std::vector<Expected> read_expected(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::vector<Expected> all;
+  std::string line;
+  while (std::getline(file, line)) {
+    const std::size_t module_end = line.find('\t');
+    const std::size_t function_end = line.find('\t', module_end + 1);
+    if (module_end == std::string::npos || function_end == std::string::npos) {
+      ADD_FAILURE() << path << ": a line of another format: " << line;
+      break;
+    }
+    all.push_back({line.substr(0, module_end), line.substr(module_end + 1, function_end - module_end - 1), line.substr(function_end + 1)});
+  }
+  return all;
+}
+
+std::string show(const Value& value) {
+  char text[48];
+  switch (type_of(value)) {
+    case ValueType::kI32: std::snprintf(text, sizeof text, "i32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<std::int32_t>(value))); break;
+    case ValueType::kI64: std::snprintf(text, sizeof text, "i64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<std::int64_t>(value))); break;
+    case ValueType::kF32: std::snprintf(text, sizeof text, "f32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<float>(value))); break;
+    case ValueType::kF64: std::snprintf(text, sizeof text, "f64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<double>(value))); break;
+    case ValueType::kV128: {
+      std::string hexadecimal = "v128:";
+      const Vector128& bytes = std::get<Vector128>(value);
+      for (std::size_t index = bytes.size(); index-- > 0;) {
+        std::snprintf(text, sizeof text, "%02x", std::to_integer<unsigned>(bytes[index]));
+        hexadecimal += text;
+      }
+      return hexadecimal;
+    }
+  }
+  return text;
+}
+
+// In the words of expected.txt.
+std::string show(const ExitStatus& status) {
+  switch (status.kind) {
+    case ExitKind::kReturned: {
+      std::string text = "returned\t";
+      for (std::size_t index = 0; index < status.results.size(); ++index) text += (index > 0 ? " " : "") + show(status.results[index]);
+      return text;
+    }
+    case ExitKind::kTrapped: return "trapped\t" + status.message.substr(0, status.message.find(" (memory fault"));
+    case ExitKind::kLimitReached:
+      if (status.limit && status.limit->kind == LimitKind::kStack) return "stack-overflow";
+      return "limit\t" + status.message;
+    case ExitKind::kExited:
+    case ExitKind::kKilled:
+    case ExitKind::kFailed: break;
+  }
+  return std::string(name_of(status.kind)) + "\t" + status.message;
+}
+
+std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+struct Figures {
+  std::uint64_t modules = 0;
+  std::uint64_t functions = 0;
+  std::uint64_t runs = 0;
+  std::uint64_t killed = 0;
+  std::uint64_t returned = 0;
+  std::uint64_t trapped = 0;
+  std::uint64_t stack_dependent = 0;
+  std::uint64_t preempted = 0;  // runs that were, at least once
+  std::uint64_t preemptions = 0;
+  std::uint64_t steals = 0;
+};
+
+class Differential {
+ public:
+  explicit Differential(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+  // The functions of up to kModulesPerRuntime modules, in a runtime of their own.
+  void run(std::span<const Expected> functions) {
+    RuntimeOptions options;
+    options.workers = 2;
+    options.quantum = std::chrono::microseconds(10);
+    options.processes_max = 500;
+    options.cache = false;
+    Result<Runtime> made = Runtime::create(std::move(options));
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    Runtime runtime = *made;
+    const Watchdog watchdog(runtime);
+    const auto text = [](std::string_view words) { return std::span(reinterpret_cast<const std::uint8_t*>(words.data()), words.size()); };
+    const Result<Program> spins = runtime.prepare({.module = runtime.compile(text(kSpins), "spins").value()});
+    std::vector<Process> spinning;
+    for (int count = 0; count < 4; ++count) spinning.push_back(runtime.spawn(*spins).value());
+
+    std::string file;
+    Module module;
+    for (const Expected& expected : functions) {
+      if (expected.module != file) {
+        file = expected.module;
+        const std::vector<std::uint8_t> bytes = read_bytes(directory_ / file);
+        const Result<Module> compiled = runtime.compile(bytes, file);
+        ASSERT_TRUE(compiled.has_value()) << file << ": " << compiled.error().message << "\n" << compiled.error().detail;
+        module = *compiled;
+        ++figures.modules;
+      }
+      ++figures.functions;
+      const Result<Program> program = runtime.prepare({.module = module, .entry = expected.function});
+      ASSERT_TRUE(program.has_value()) << file << ": " << program.error().message;
+      for (unsigned copy = 0; copy <= kCopies; ++copy) {
+        const bool victim = copy == kCopies;
+        const Result<Process> process = runtime.spawn(*program);
+        ASSERT_TRUE(process.has_value()) << file << ": " << process.error().message;
+        alive_.push_back({*process, &expected, victim});
+        if (victim) process->kill("the test");
+      }
+      while (alive_.size() > kAliveMax) collect();
+    }
+    while (!alive_.empty()) collect();
+    for (const Process& process : spinning) process.kill("the test");
+    for (const Process& process : spinning) EXPECT_EQ(process.join().kind, ExitKind::kKilled);
+    const RuntimeStats stats = runtime.stats();
+    figures.preemptions += stats.preemptions;
+    figures.steals += stats.steals;
+    EXPECT_TRUE(runtime.shutdown(kHang).surviving.empty());
+  }
+
+  Figures figures;
+  std::size_t differences = 0;
+
+ private:
+  struct Alive {
+    Process process;
+    const Expected* expected;
+    bool victim;
+  };
+
+  void collect() {
+    const Alive oldest = std::move(alive_.front());
+    alive_.pop_front();
+    const ExitStatus status = oldest.process.join();
+    if (oldest.victim && status.kind == ExitKind::kKilled) {
+      ++figures.killed;
+      return;
+    }
+    ++figures.runs;
+    if (status.usage.preemptions > 0) ++figures.preempted;
+    const std::string& expected = oldest.expected->outcome;
+    const std::string found = show(status);
+    // Frames are larger with checks for preemption: who overflows the stack in one may not in the other.
+    if (expected == "stack-overflow" || found == "stack-overflow") {
+      ++figures.stack_dependent;
+      return;
+    }
+    ++(status.kind == ExitKind::kReturned ? figures.returned : figures.trapped);
+    if (found == expected || ++differences > kDifferencesShown) return;
+    ADD_FAILURE() << (directory_ / oldest.expected->module) << ", " << oldest.expected->function << ":\n  Wasmtime: " << expected
+                  << "\n  Weft:     " << found;
+  }
+
+  const std::filesystem::path directory_;
+  std::deque<Alive> alive_;
+};
+
+TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
+  const char* directory = std::getenv("WEFT_DIFFERENTIAL_DIRECTORY");
+  ASSERT_NE(directory, nullptr) << "set WEFT_DIFFERENTIAL_DIRECTORY to what tests/fuzz/differential/generate wrote";
+  const std::vector<Expected> expected = read_expected(std::filesystem::path(directory) / "expected.txt");
+  ASSERT_GT(expected.size(), 50U) << "too little in " << directory;
+  Differential differential(directory);
+  for (std::size_t begin = 0; begin < expected.size();) {
+    std::size_t end = begin;
+    for (std::size_t modules = 0; end < expected.size(); ++end) {
+      if (end == begin || expected[end].module != expected[end - 1].module) ++modules;
+      if (modules > kModulesPerRuntime) break;
+    }
+    ASSERT_NO_FATAL_FAILURE(differential.run(std::span(expected).subspan(begin, end - begin)));
+    begin = end;
+  }
+  const Figures& figures = differential.figures;
+  std::cout << "differential: " << figures.modules << " modules, " << figures.functions << " functions, " << figures.runs << " runs ("
+            << figures.returned << " returned, " << figures.trapped << " trapped, " << figures.stack_dependent << " at the end of a stack), "
+            << figures.killed << " killed, " << figures.preempted << " preempted runs, " << figures.preemptions << " preemptions, "
+            << figures.steals << " steals, " << differential.differences << " differences" << std::endl;
+  EXPECT_EQ(differential.differences, 0U);
+  // Otherwise the test shows nothing.
+  EXPECT_GT(figures.returned, 50U);
+  EXPECT_GT(figures.trapped, 50U);
+  EXPECT_GT(figures.preempted, 0U);
+  EXPECT_GT(figures.killed, 0U);
+  EXPECT_LT(figures.stack_dependent * 20, figures.runs) << "too many modules end at the end of their stack";
+}
+
+}  // namespace
+}  // namespace weft::testing
