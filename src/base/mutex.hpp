@@ -10,6 +10,10 @@
 #include <condition_variable>
 #include <mutex>
 
+#ifdef WEFT_MODEL
+#include "base/model/model.hpp"
+#endif
+
 #if defined(__clang__)
 #define WEFT_THREAD_ANNOTATION(x) __attribute__((x))
 #else
@@ -27,6 +31,12 @@
 
 namespace weft::base {
 
+#ifdef WEFT_MODEL
+using NativeMutex = model::ModelMutex;
+#else
+using NativeMutex = std::mutex;
+#endif
+
 class WEFT_CAPABILITY("mutex") Mutex {
  public:
   void lock() WEFT_ACQUIRE() { mutex_.lock(); }
@@ -35,7 +45,7 @@ class WEFT_CAPABILITY("mutex") Mutex {
 
  private:
   friend class Condition;
-  std::mutex mutex_;
+  NativeMutex mutex_;
 };
 
 class WEFT_SCOPED_CAPABILITY Lock {
@@ -49,6 +59,7 @@ class WEFT_SCOPED_CAPABILITY Lock {
   Mutex& mutex_;
 };
 
+#ifndef WEFT_MODEL
 // A condition variable over a Mutex. For threads only: a task parks through sched instead.
 class Condition {
  public:
@@ -72,5 +83,6 @@ class Condition {
  private:
   std::condition_variable condition_;
 };
+#endif
 
 }  // namespace weft::base

@@ -6,7 +6,8 @@
 //   whoever brings work:  1. makes it visible (a seq_cst store)   2. claim(): is somebody searching? then they will find it;
 //                                                                    else take one sleeper and unpark it
 //   whoever finds none:   1. begin_search() and looks around      2. sleep(): announces itself (a seq_cst read-modify-write)
-//                         3. looks around ONCE MORE               4. parks; or, if there was work after all, leave()
+//                         3. looks around ONCE MORE               4. parks; or, if there was work after all, leave()s as a searcher:
+//                                                                    between 1 and 2 somebody may have relied on its search
 //   whoever found some:   1. end_search()                         2. if it was the last searcher, looks around and claim()s another: those
 //                                                                    who relied on it have work that it did not take
 // Either the bringer sees the sleeper announced, or the sleeper sees the work: both are seq_cst, one comes first.
@@ -66,14 +67,15 @@ class IdleSet {
     sleepers_.push_back(worker);
     state_.fetch_sub(kOneAwake + (was_searching ? 1 : 0), std::memory_order_seq_cst);
   }
-  // The worker is back, for whatever reason. True: it was claimed, and so it is a searcher now. False: it woke by itself.
-  bool leave(uint32_t worker) {
+  // The worker is back, for whatever reason. True: it is a searcher now, because it was claimed, or because its last look found work
+  // (`found_work`). False: it woke by itself, for a timer.
+  bool leave(uint32_t worker, bool found_work) {
     base::Lock lock(mutex_);
     const auto place = std::find(sleepers_.begin(), sleepers_.end(), worker);
     if (place == sleepers_.end()) return true;
     sleepers_.erase(place);
-    state_.fetch_add(kOneAwake, std::memory_order_seq_cst);
-    return false;
+    state_.fetch_add(kOneAwake + (found_work ? 1 : 0), std::memory_order_seq_cst);
+    return found_work;
   }
 
  private:

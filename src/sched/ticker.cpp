@@ -8,10 +8,6 @@ namespace weft::sched {
 
 Ticker::Ticker(Core& core) : core_(core), parker_(core.platform().make_parker()) {}
 
-void Ticker::activate() {
-  if (!active_.exchange(true, std::memory_order_seq_cst)) parker_->unpark();
-}
-
 bool Ticker::needed() const {
   if (core_.injection().mask() != 0) return true;
   for (uint32_t i = 0; i < core_.worker_count(); ++i) {
@@ -57,7 +53,7 @@ Step Ticker::step() {
     const uint64_t deadline_ns = core_.timers().next_deadline_ns();
     return deadline_ns >= kNever - kTimerSlackNs ? kNever : deadline_ns + kTimerSlackNs;
   };
-  if (active_.load(std::memory_order_seq_cst)) {
+  if (flag_.up()) {
     if (needed()) {
       idle_looks_ = 0;
       // Ring or slot waiting while somebody sleeps: whoever put it there left it to us (see Worker::push_woken).
@@ -68,12 +64,7 @@ Step Ticker::step() {
     // them would cost more.
     if (++idle_looks_ < kLinger) return {Step::Kind::kIdle, now_ns + core_.config().quantum_ns / 2};
     idle_looks_ = 0;
-    active_.store(false, std::memory_order_seq_cst);
-    // The last look, after the announcement.
-    if (needed()) {
-      active_.store(true, std::memory_order_seq_cst);
-      return {Step::Kind::kAgain};
-    }
+    if (!flag_.lower([this] { return needed(); })) return {Step::Kind::kAgain};
   }
   // Whoever arms an earlier timer stores its deadline and then reads wake_at_ns_; here it is the other way round.
   uint64_t until_ns = watch_until();

@@ -4,9 +4,7 @@
 //   - a timer is overdue by kTimerSlackNs. Workers fire timers whenever they pick a task, and a sleeping one wakes for the next; so
 //     the ticker comes in only when they all run something long.
 //
-// A machine that is stepped, like Worker. Going to sleep is the same Dekker-like protocol as in idle.hpp: whoever makes it needed first
-// makes the reason visible and then looks whether the ticker is active; the ticker first announces that it is not and then
-// looks for reasons once more. All seq_cst.
+// A machine that is stepped, like Worker. How it goes to sleep without missing a call: need_flag.hpp.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +12,7 @@
 
 #include "base/atomic.hpp"
 #include "platform/platform.hpp"
+#include "sched/need_flag.hpp"
 #include "sched/timer.hpp"
 #include "sched/worker.hpp"
 
@@ -30,11 +29,11 @@ class Ticker {
 
   // Any thread: something waits for a worker. One load when the ticker is active already.
   void need() {
-    if (!active_.load(std::memory_order_seq_cst)) activate();
+    if (flag_.raise()) parker_->unpark();
   }
   // Any thread: a timer was armed that is earlier than all others.
   void watch(uint64_t deadline_ns) {
-    if (!active_.load(std::memory_order_seq_cst) && deadline_ns < kNever - kTimerSlackNs &&
+    if (!flag_.up() && deadline_ns < kNever - kTimerSlackNs &&
         deadline_ns + kTimerSlackNs < wake_at_ns_.load(std::memory_order_seq_cst)) {
       parker_->unpark();
     }
@@ -47,7 +46,6 @@ class Ticker {
   platform::Parker& parker() { return *parker_; }
 
  private:
-  void activate();
   bool needed() const;
   // Asks running tasks to look around if one of them should, and answers when to look next.
   uint64_t tick(uint64_t now_ns);
@@ -57,8 +55,7 @@ class Ticker {
   Core& core_;
   const std::unique_ptr<platform::Parker> parker_;
   int idle_looks_ = 0;  // active steps in a row that found no need
-  // Any thread sets it, the ticker clears it. Publishes nothing: it only says whether the ticker will look again by itself.
-  base::atomic<bool> active_{false};
+  NeedFlag flag_;
   // Written by the ticker; when it will wake while it is not active. Read in watch(); partner of the store to the wheel's next deadline.
   base::atomic<uint64_t> wake_at_ns_{kNever};
   // Written by the ticker; a statistic.

@@ -53,7 +53,7 @@ Step Worker::step() {
   const AsCurrent as_current(*this);
   if (sleeping_) {
     sleeping_ = false;
-    if (core_.idle().leave(index_)) searching_ = true;
+    if (core_.idle().leave(index_, false)) searching_ = true;
     if (timekeeper_) {
       timekeeper_ = false;
       core_.resign_timekeeper();
@@ -306,10 +306,15 @@ Task* Worker::search() {
 Step Worker::go_to_sleep() {
   core_.idle().sleep(index_, searching_);
   searching_ = false;
-  sleeping_ = true;
-  // The last look, after the announcement: see idle.hpp. step() takes the announcement back.
+  // The last look, after the announcement: see idle.hpp.
   now_ns_ = clock_.now_ns();
-  if (core_.any_work(now_ns_) || core_.stopping()) return {Step::Kind::kAgain};
+  if (core_.any_work(now_ns_)) {
+    searching_ = core_.idle().leave(index_, true);
+    return {Step::Kind::kAgain};
+  }
+  // From here on step() takes the announcement back.
+  sleeping_ = true;
+  if (core_.stopping()) return {Step::Kind::kAgain};
   uint64_t until_ns = kNever;
   if (core_.timers().next_deadline_ns() != kNever && core_.become_timekeeper(index_)) {
     timekeeper_ = true;
