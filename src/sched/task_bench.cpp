@@ -95,7 +95,7 @@ class Parent final : public Task {
  public:
   explicit Parent(uint64_t children) : Task({.kind = "parent"}), left_(children) {}
   Poll run(RunContext& context) override {
-    for (int i = 0; i < 100 && left_ != 0; ++i, --left_) context.scheduler().spawn(base::make_ref<Yielder>(0));
+    for (int i = 0; i < 100 && left_ != 0; ++i, --left_) context.scheduler().spawn(base::make_ref<Yielder>(uint64_t{0}));
     if (left_ == 0) return Poll::kDone;
     context.yield();
     return Poll::kPending;
