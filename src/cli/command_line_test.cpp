@@ -209,7 +209,7 @@ TEST(CommandLine, NamesAndLettersOfFlagsAreUnique) {
       }
       EXPECT_NE(flag.apply, nullptr) << flag.name;
       EXPECT_EQ(flag.takes == Takes::kNothing, flag.value_name.empty()) << flag.name;
-      if (flag.takes == Takes::kOptionalValue) EXPECT_FALSE(flag.words.empty()) << flag.name;
+      EXPECT_FALSE(flag.takes == Takes::kOptionalValue && flag.words.empty()) << flag.name;
     }
   }
 }

@@ -90,6 +90,10 @@ TEST(ConfigFile, WhatIsNoTomlIsRefusedWithPlace) {
   EXPECT_THAT(message_of(std::string_view("\xff\xfe\x00", 3)), testing::StartsWith("c.toml:"));
 }
 
+TEST(ConfigFile, WhatBreaksTheTomlLibraryIsRefusedWithItsLine) {
+  EXPECT_EQ(message_of("copies = 1\n[%env]\nx = 1\n"), "c.toml:2:1: not TOML: a malformed key or value");
+}
+
 TEST(ConfigFile, AnEmptyFileAsksForNothing) {
   Settings s;
   EXPECT_TRUE(apply_config_text("", "c.toml", s));

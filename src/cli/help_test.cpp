@@ -16,7 +16,8 @@ using testing::HasSubstr;
 TEST(Help, NamesEveryFlagAndCommand) {
   const std::string top = help_text(80);
   for (const Command& command : commands()) {
-    if (!command.hidden) EXPECT_THAT(top, HasSubstr(std::string(command.name)));
+    if (command.hidden) continue;
+    EXPECT_THAT(top, HasSubstr(std::string(command.name)));
     const std::string text = help_text(command, 80);
     for (const Flag& flag : command.flags) EXPECT_THAT(text, HasSubstr("--" + std::string(flag.name)));
   }
@@ -28,7 +29,8 @@ TEST(Help, FitsTheTerminal) {
     const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; };
     const auto bytes = static_cast<std::size_t>(std::ranges::count_if(line, continues));
     // A single long word, and the usage line, may stand out.
-    if (!line.starts_with("Usage") && !line.starts_with("Sizes")) EXPECT_LE(line.size() - bytes, 80U) << line;
+    if (line.starts_with("Usage") || line.starts_with("Sizes")) continue;
+    EXPECT_LE(line.size() - bytes, 80U) << line;
   }
 }
 
@@ -45,7 +47,8 @@ TEST(Help, TheManualPageNamesEveryFlagAndExitStatus) {
   // No line of text may begin like a request by accident: every dot at a line's start is one of the requests used here.
   std::istringstream lines(page);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with('.')) EXPECT_THAT(line, testing::MatchesRegex("\\.(TH|SH|PP|TP|B|I|br)( .*)?"));
+    if (!line.starts_with('.')) continue;
+    EXPECT_THAT(line, testing::MatchesRegex("\\.(TH|SH|PP|TP|B|I|br)( .*)?"));
   }
 }
 
