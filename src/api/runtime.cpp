@@ -22,8 +22,9 @@
 namespace weft {
 namespace {
 
-// The address space that linear memories may take together, of the 128 TiB that a program on x86-64 and aarch64 has.
-constexpr std::uint64_t kReservationBytesMax = 96ULL << 40;
+// The address space that linear memories may take together, of the 128 TiB that a program on x86-64 and aarch64 has. It is one mapping, and
+// a position-independent executable sits two thirds up: the largest hole that is certain is the one of 85 TiB below it.
+constexpr std::uint64_t kReservationBytesMax = 64ULL << 40;
 constexpr std::uint64_t kFullReservationBytes = 4ULL << 30;  // with it, and the engine's guard, no access needs a bounds check
 constexpr std::uint64_t kGuardBytes = 64ULL << 20;
 constexpr std::uint64_t kWasmPageBytes = 64U << 10;
@@ -127,7 +128,8 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   const std::uint64_t share = (kReservationBytesMax / config.slots_max) & ~(kWasmPageBytes - 1);
   config.memory_reservation_bytes = kFullReservationBytes;
   if (share < kFullReservationBytes + kGuardBytes) {
-    config.memory_reservation_bytes = share;
+    // Bounds checks are compiled in anyway; then a memory gets only the addresses that it can use, and needs fewer page tables.
+    config.memory_reservation_bytes = std::min(share, (options.memory_bytes_max + kWasmPageBytes - 1) & ~(kWasmPageBytes - 1));
     if (options.memory_bytes_max > share) {
       options.memory_bytes_max = share;
       warnings.push_back(fmt::format("with room for {} processes no memory can grow beyond {}", options.processes_max, format_size(share)));
@@ -196,7 +198,8 @@ Result<Program> Runtime::prepare(ProcessSpec spec) const {
     return fail(ErrorKind::kBadArgument, "the module belongs to another runtime: compile it with the one that runs it");
   }
   std::shared_ptr<const wasm::CompiledModule> compiled = spec.module.code()->compiled;
-  auto prepared = process::prepare(std::move(spec), std::move(compiled), *state_->environment->linker, state_->options.fuel);
+  auto prepared = process::prepare(std::move(spec), std::move(compiled), *state_->environment->linker,
+                                   {.fuel = state_->options.fuel, .memory_bytes_max = state_->options.memory_bytes_max});
   if (!prepared) return std::unexpected(prepared.error());
   return Program(std::move(*prepared));
 }
