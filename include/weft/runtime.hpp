@@ -34,7 +34,7 @@ struct RuntimeOptions {
   Duration quantum = std::chrono::milliseconds(1);         // how long a task runs while others wait for its worker
   unsigned processes_max = 10'000;                         // alive at once; spawn() beyond it fails with kExhausted
   std::uint64_t stack_bytes = 512U << 10;                  // of each guest
-  std::uint64_t memory_bytes_max = 4ULL << 30;             // no linear memory of any process grows beyond it
+  std::uint64_t memory_bytes_max = 4ULL << 30;             // of linear memory, for any process; Limits::memory_bytes may say less
   unsigned blocking_threads_max = 64;                      // of the pool for blocking work
   bool fuel = false;                                       // count instructions, so that Limits::fuel works (costs about 20 %)
   bool preemption = true;                                  // epoch checks; without them a tight loop keeps its worker, and kill() waits for it

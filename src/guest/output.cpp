@@ -8,6 +8,34 @@
 
 #include "platform/stdio.hpp"
 
+namespace weft {
+
+Output Output::discard() { return {}; }
+
+Output Output::inherit(bool lines, std::string line_prefix) {
+  Output output;
+  output.kind = Kind::kInherit;
+  output.whole_lines = lines || !line_prefix.empty();
+  output.prefix = std::move(line_prefix);
+  return output;
+}
+
+Output Output::capture() {
+  Output output;
+  output.kind = Kind::kCapture;
+  return output;
+}
+
+Output Output::to(Receiver to, bool lines) {
+  Output output;
+  output.kind = Kind::kReceiver;
+  output.whole_lines = lines;
+  output.receiver = std::move(to);
+  return output;
+}
+
+}  // namespace weft
+
 namespace weft::guest {
 namespace {
 

@@ -1,5 +1,6 @@
 #include "process/program.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -53,8 +54,8 @@ Result<std::unique_ptr<wasm::WasiConfig>> world_of(const ProcessSpec& spec) {
 }  // namespace
 
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
-                                                      const wasm::Linker& linker, bool fuel) {
-  if (Result<void> checked = check(spec.limits, fuel); !checked) return std::unexpected(checked.error());
+                                                      const wasm::Linker& linker, const Bounds& bounds) {
+  if (Result<void> checked = check(spec.limits, bounds.fuel); !checked) return std::unexpected(checked.error());
   if (spec.priority > kPriorityLowest) {
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");
@@ -68,6 +69,8 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
   if (!spec.entry.empty() && !module->is_component() && !module->exports_function(spec.entry)) {
     return fail(ErrorKind::kNoEntryPoint, "it exports no function '" + spec.entry + "'");
   }
+  // So that reaching the runtime's bound is an end with a reason too, not a failed growth that the guest may not even look at.
+  spec.limits.memory_bytes = std::min(spec.limits.memory_bytes.value_or(bounds.memory_bytes_max), bounds.memory_bytes_max);
   if (spec.name.empty()) spec.name = module->name();
   if (spec.arguments.empty()) spec.arguments.push_back(module->name());
   auto wasi = world_of(spec);

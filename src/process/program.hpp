@@ -17,9 +17,15 @@ struct Program::State {
 
 namespace process {
 
-// Links `module` of the spec, opens nothing yet but looks at every directory. `fuel` says whether the engine counts it.
+// What the runtime allows any process.
+struct Bounds {
+  bool fuel = false;                   // fuel is counted
+  std::uint64_t memory_bytes_max = 0;  // also for a process without a limit of its own
+};
+
+// Links `module` of the spec and looks at every directory and limit.
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
-                                                      const wasm::Linker& linker, bool fuel);
+                                                      const wasm::Linker& linker, const Bounds& bounds);
 
 }  // namespace process
 }  // namespace weft

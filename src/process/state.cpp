@@ -84,7 +84,9 @@ Usage Process::State::usage_now() const {
   Usage usage;
   if (running) {
     const sched::TaskInfo info = running->info();
-    usage.cpu_time = span(info.cpu_ns);
+    const bool in_a_run = info.state == sched::State::kRunning || info.state == sched::State::kNotified;
+    const std::uint64_t now_ns = environment.scheduler().now_ns();
+    usage.cpu_time = span(info.cpu_ns + (in_a_run && now_ns > info.since_ns ? now_ns - info.since_ns : 0));
     // The run that goes on is not counted as a switch yet, nor will the last one be.
     usage.switches = info.switches > 0 ? info.switches - 1 : 0;
     usage.preemptions = info.preemptions;

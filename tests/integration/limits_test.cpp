@@ -46,9 +46,7 @@ TEST_F(LimitTest, MemoryOfTheRuntime) {
   RuntimeOptions options = usual_options();
   options.memory_bytes_max = 2 << 20;
   start(std::move(options));
-  const ExitStatus status = spawn(kGrows).join();
-  // Not the process's own limit: the guest sees its growth refused, as on a machine without memory, or is ended by that name.
-  EXPECT_EQ(status.kind, ExitKind::kLimitReached) << status.message;
+  expect_reached(spawn(kGrows).join(), LimitKind::kMemory, 2 << 20);
 }
 
 TEST_F(LimitTest, TableElements) {
