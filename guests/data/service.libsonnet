@@ -2,7 +2,7 @@
 {
   service(name, cpu, memory_mib):: {
     name: name,
-    image: 'registry/%s:%s' % [name, $.version(name)],
+    image: 'registry/' + name + ':' + $.version(name),
     cpu: cpu,
     memory_mib: memory_mib,
     environment: { SERVICE: std.asciiUpper(name), LOG: 'info' },
@@ -11,15 +11,16 @@
 
   // Mix-ins: each adds what it needs to any service.
   public(host):: { host: host + '.example', environment+: { LISTEN: '0.0.0.0:8443' } },
-  database(kind):: { memory_mib+: 256, environment+: { DATABASE: '%s://%s' % [kind, $.name_of(self)] } },
-  cache(gib):: { memory_mib+: gib * 1024, environment+: { CACHE_GIB: '%d' % gib } },
+  database(kind):: { memory_mib+: 256, environment+: { DATABASE: kind + '://' + $.name_of(self) } },
+  cache(gib):: { memory_mib+: gib * 1024, environment+: { CACHE_GIB: std.toString(gib) } },
   queue(name):: { environment+: { QUEUE: name } },
   nightly(hour):: { hour:: hour, environment+: { NIGHTLY: '%02d:00' % hour } },
 
   name_of(object):: if std.objectHasAll(object, 'name') then object.name else 'anonymous',
 
   // Versions are derived, not read: the same name always gives the same one.
-  version(name):: '%d.%d' % [std.length(name), std.foldl(function(sum, char) (sum * 31 + std.codepoint(char)) % 97, std.stringChars(name), 7)],
+  version(name):: 
+    std.length(name) + '.' + std.foldl(function(sum, char) (sum * 31 + std.codepoint(char)) % 97, std.stringChars(name), 7),
 
   // Far regions get fewer replicas, at least two.
   replicas(region):: std.max(2, 9 - std.length(region)),
