@@ -24,6 +24,11 @@ std::shared_ptr<guest::OutputPort> open_output(process::Environment& environment
   return environment.output.open(id, output, limit_bytes);
 }
 
+bool on_worker(const sched::Task& task) {
+  const sched::State state = task.state();
+  return state == sched::State::kRunning || state == sched::State::kNotified;
+}
+
 }  // namespace
 
 Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<const Program::State> of, SpawnOptions options)
@@ -54,12 +59,19 @@ void Process::State::stop(process::StopCause cause, std::string_view by) {
     running = task;
   }
   running->wake();
-  environment.scheduler().request_tick();
+  if (on_worker(*running)) environment.scheduler().request_tick();
   environment.scheduler().timers().arm(nudge_, environment.scheduler().now_ns() + environment.scheduler().quantum_ns());
 }
 
+// Only a guest that runs right now needs the epoch to move: any other sees that it was stopped when it is run next. Without this, ten
+// thousand parked processes killed at once would move the epoch ten thousand times a quantum until the last one is gone.
 void Process::State::Nudge::fire() noexcept {
   if (state_.over.load(std::memory_order_acquire)) return;
+  {
+    // No reference of its own: dropped here as the last one, it would destroy this timer from inside.
+    std::lock_guard lock(state_.mutex);
+    if (!state_.task || !on_worker(*state_.task)) return;
+  }
   sched::Scheduler& scheduler = state_.environment.scheduler();
   scheduler.request_tick();
   scheduler.timers().arm(*this, scheduler.now_ns() + scheduler.quantum_ns());
