@@ -115,14 +115,16 @@ weft::HostFunctions GuestReports::functions(const std::shared_ptr<GuestReports>&
     if (r->arrived.load() < r->expected) return 0;
     if (r->start_ns.load() == 0) {
       std::uint64_t none = 0;
-      r->start_ns.compare_exchange_strong(none, now_ns());
+      if (r->start_ns.compare_exchange_strong(none, now_ns())) r->start_cpu_ns.store(cpu_ns());
     }
     return 1;
   });
   host.define("bench", "iterations", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->iterations); });
   host.define("bench", "rounds", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->rounds); });
   host.define("bench", "done", [r = reports](weft::Caller&) {
-    if (r->done.fetch_add(1) + 1 == r->expected) r->end_ns.store(now_ns());
+    if (r->done.fetch_add(1) + 1 != r->expected) return;
+    r->end_ns.store(now_ns());
+    r->end_cpu_ns.store(cpu_ns());
   });
   host.define("bench", "number", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->numbers.fetch_add(1) + 1); });
   host.define("bench", "tick", [r = reports](weft::Caller&, std::int32_t number) -> std::int32_t {

@@ -74,6 +74,8 @@ struct GuestReports {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> start_ns{0};
   std::atomic<std::uint64_t> end_ns{0};
+  std::atomic<std::uint64_t> start_cpu_ns{0};
+  std::atomic<std::uint64_t> end_cpu_ns{0};
 
   // Of wake.wat: one process writes.
   std::vector<std::uint64_t> late_ns;

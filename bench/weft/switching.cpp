@@ -43,8 +43,10 @@ void bench_switch(const Options& options) {
   for (const weft::Process& process : processes) switches += join_well(process).usage.switches;
   const double yields = static_cast<double>(options.n) * static_cast<double>(options.iterations);
   const double elapsed_ns = static_cast<double>(reports->end_ns.load() - reports->start_ns.load());
+  const double cpu = static_cast<double>(reports->end_cpu_ns.load() - reports->start_cpu_ns.load());
   // A yield that did not leave the worker is no switch: bench/run looks at this.
-  const std::string extra = "\"switches_per_yield\":" + std::to_string(static_cast<double>(switches) / yields);
+  const std::string extra = "\"cpu\":" + std::to_string(cpu / yields) +
+                            ",\"switches_per_yield\":" + std::to_string(static_cast<double>(switches) / yields);
   report("switch", options.trace ? "traced" : "yield", options.n, elapsed_ns / yields, "ns", extra);
 }
 
@@ -70,14 +72,17 @@ void bench_spawn(const Options& options) {
   const weft::Program program = prepare(runtime, options, "empty");
   const unsigned batches = std::max(1U, options.count / (workers * kBatch));
   const std::uint64_t start = now_ns();
+  const std::uint64_t start_cpu = cpu_ns();
   std::vector<weft::JoinHandle<void>> spawners;
   for (unsigned i = 0; i < workers; ++i) spawners.push_back(runtime.start(spawner(runtime, program, batches, kBatch)));
   for (weft::JoinHandle<void>& one : spawners) {
     if (const weft::Result<void> ended = one.join(); !ended) fail(ended.error().message);
   }
   const double elapsed_us = static_cast<double>(now_ns() - start) / 1000;
+  const double cpu_us = static_cast<double>(cpu_ns() - start_cpu) / 1000;
   // Time of one worker: the elapsed time times the workers, shared out among all processes.
-  report("spawn", "empty", workers, elapsed_us / static_cast<double>(batches * kBatch), "us");
+  report("spawn", "empty", workers, elapsed_us / static_cast<double>(batches * kBatch), "us",
+         "\"cpu\":" + std::to_string(cpu_us / static_cast<double>(batches * kBatch * workers)));
 }
 
 }  // namespace weft_bench

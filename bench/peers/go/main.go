@@ -81,6 +81,7 @@ func switches(n, iterations int) {
 	var arrived, done atomic.Int64
 	var first sync.Once
 	var start, end time.Time
+	var startCPU, endCPU time.Duration
 	var all sync.WaitGroup
 	all.Add(n)
 	for i := 0; i < n; i++ {
@@ -89,25 +90,26 @@ func switches(n, iterations int) {
 			for arrived.Load() < int64(n) {
 				runtime.Gosched()
 			}
-			first.Do(func() { start = time.Now() })
+			first.Do(func() { start, startCPU = time.Now(), cpuTime() })
 			for k := 0; k < iterations; k++ {
 				runtime.Gosched()
 			}
 			if done.Add(1) == int64(n) {
-				end = time.Now()
+				end, endCPU = time.Now(), cpuTime()
 			}
 			all.Done()
 		}()
 	}
 	all.Wait()
-	report("switch", "yield", n, float64(end.Sub(start).Nanoseconds())/float64(n*iterations), "ns", nil)
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(n*iterations) }
+	report("switch", "yield", n, each(end.Sub(start)), "ns", map[string]any{"cpu": each(endCPU - startCPU)})
 }
 
 func spawn(workers, count int) {
 	runtime.GOMAXPROCS(workers)
 	const batch = 64
 	var spawners sync.WaitGroup
-	start := time.Now()
+	start, startCPU := time.Now(), cpuTime()
 	for w := 0; w < workers; w++ {
 		spawners.Add(1)
 		go func() {
@@ -123,9 +125,10 @@ func spawn(workers, count int) {
 		}()
 	}
 	spawners.Wait()
-	batches := (count/workers + batch - 1) / batch * batch * workers
-	report("spawn", "empty", workers,
-		float64(time.Since(start).Microseconds())*float64(workers)/float64(batches), "us", nil)
+	started := float64((count/workers + batch - 1) / batch * batch * workers)
+	elapsed, cpu := time.Since(start), cpuTime()-startCPU
+	report("spawn", "empty", workers, float64(elapsed.Microseconds())*float64(workers)/started, "us",
+		map[string]any{"cpu": float64(cpu.Microseconds()) / started})
 }
 
 func park(n int) (baseResident, baseTables float64) {

@@ -1,6 +1,6 @@
 //! The host itself: engine, linker, one Tokio task for each process.
 
-use crate::measure::Options;
+use crate::measure::{self, Options};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -25,6 +25,8 @@ pub struct Shared {
     pub stop: AtomicBool,
     pub start_ns: AtomicU64,
     pub end_ns: AtomicU64,
+    pub start_cpu_ns: AtomicU64,
+    pub end_cpu_ns: AtomicU64,
     late: Mutex<Vec<u64>>,
     failure: Mutex<Option<String>>,
     ticks: Mutex<Ticks>,
@@ -54,6 +56,8 @@ impl Shared {
             stop: AtomicBool::new(false),
             start_ns: AtomicU64::new(0),
             end_ns: AtomicU64::new(0),
+            start_cpu_ns: AtomicU64::new(0),
+            end_cpu_ns: AtomicU64::new(0),
             late: Mutex::default(),
             failure: Mutex::default(),
             ticks: Mutex::default(),
@@ -87,10 +91,13 @@ impl Shared {
         if self.arrived.load(SeqCst) < self.expected {
             return 0;
         }
-        if self.start_ns.load(Relaxed) == 0 {
-            let _ = self
+        if self.start_ns.load(Relaxed) == 0
+            && self
                 .start_ns
-                .compare_exchange(0, self.now_ns(), SeqCst, SeqCst);
+                .compare_exchange(0, self.now_ns(), SeqCst, SeqCst)
+                .is_ok()
+        {
+            self.start_cpu_ns.store(measure::cpu_ns(), SeqCst);
         }
         1
     }
@@ -98,6 +105,7 @@ impl Shared {
     fn done(&self) {
         if self.done.fetch_add(1, SeqCst) + 1 == self.expected {
             self.end_ns.store(self.now_ns(), SeqCst);
+            self.end_cpu_ns.store(measure::cpu_ns(), SeqCst);
         }
     }
 

@@ -79,8 +79,10 @@ fn switch(options: &Options) -> Result<()> {
             process.await??;
         }
         let elapsed = shared.end_ns.load(SeqCst) - shared.start_ns.load(SeqCst);
-        let value = elapsed as f64 / (n * iterations) as f64;
-        report("switch", "yield", n, value, "ns", "");
+        let cpu = shared.end_cpu_ns.load(SeqCst) - shared.start_cpu_ns.load(SeqCst);
+        let each = |ns: u64| ns as f64 / (n * iterations) as f64;
+        let extra = format!("\"cpu\":{:.3}", each(cpu));
+        report("switch", "yield", n, each(elapsed), "ns", &extra);
         Ok(())
     })
 }
@@ -120,7 +122,7 @@ fn spawn(options: &Options) -> Result<()> {
     )?;
     run(workers, async move {
         let batches = count.div_ceil(workers * BATCH);
-        let start = Instant::now();
+        let (start, start_cpu) = (Instant::now(), measure::cpu_ns());
         let spawners: Vec<_> = (0..workers)
             .map(|_| {
                 let host = host.clone();
@@ -139,8 +141,17 @@ fn spawn(options: &Options) -> Result<()> {
             spawner.await??;
         }
         let us = start.elapsed().as_secs_f64() * 1e6;
-        let value = us * workers as f64 / (batches * BATCH * workers) as f64;
-        report("spawn", "empty", workers, value, "us", "");
+        let cpu_us = (measure::cpu_ns() - start_cpu) as f64 / 1e3;
+        let spawned = (batches * BATCH * workers) as f64;
+        let extra = format!("\"cpu\":{:.4}", cpu_us / spawned);
+        report(
+            "spawn",
+            "empty",
+            workers,
+            us * workers as f64 / spawned,
+            "us",
+            &extra,
+        );
         Ok(())
     })
 }
