@@ -62,7 +62,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   sched::TaskTimer sleep_timer_;
   std::uint64_t sleep_deadline_ns_ = 0;
   std::string_view last_waiting_for_;
-  const char* last_reason_ = "";
+  const char* last_reason_ = "host call";  // also what it waits for when the engine itself lets others run, between steps of a collection
 };
 
 }  // namespace weft::process
