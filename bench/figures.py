@@ -74,8 +74,9 @@ SYSTEM_TITLES = {
 }
 
 
-def render(cases, figures, verdicts, systems):
-    """The one table. `figures`: {case key: {system: Figure}}; `verdicts`: {case key: Verdict or None}."""
+def render(cases, figures, verdicts, systems, judged):
+    """The one table. `figures`: {case key: {system: Figure}}; `verdicts`: {case key: Verdict or None}. Not `judged`: the figures of
+    this run mean nothing, so that it is not said whether they suffice."""
     # A column for each system that has anything to say; the traced one goes into the column "found".
     columns = [s for s in systems if s != "weft traced" and any(s in figures[c.key] for c in cases)]
     rows = [["what", "unit"] + [SYSTEM_TITLES[s] for s in columns] + ["target", "found", "reached"]]
@@ -86,6 +87,7 @@ def render(cases, figures, verdicts, systems):
         if verdict is None:
             row += ["", "", ""]
         else:
-            row += [verdict.target, verdict.found, {True: "yes", False: "NO", None: "?"}[verdict.reached]]
+            reached = {True: "yes", False: "NO", None: "?"}[verdict.reached]
+            row += [verdict.target, verdict.found, reached if judged else "–"]
         rows.append(row)
     return table(rows, right=set(range(2, 2 + len(columns))))
