@@ -27,15 +27,15 @@ class ThreadedPool final : public BlockingPool {
     base::Lock lock(mutex_);
     join_retired();
     if (stopping_) return fail(ErrorKind::kCancelled, "the blocking pool is stopping");
-    if (queue_.size() >= config_.queue_max) {
-      return fail(ErrorKind::kExhausted, "the blocking pool's queue is full (" + std::to_string(config_.queue_max) + " waiting, " +
-                                             std::to_string(config_.threads_max) + " threads at most); allow more threads");
-    }
-    // Each waiting item will take one idle thread; more items than those need another thread.
-    if (idle_ <= queue_.size() && threads_ < config_.threads_max) {
+    // Each idle or starting thread will take one item: only the items beyond those wait.
+    if (queue_.size() >= covered() && threads_ < config_.threads_max) {
       Result<void> started = start_thread();
       // With other threads alive the work only waits longer; without any it would wait for ever.
       if (!started && threads_ == 0) return started;
+    }
+    if (queue_.size() >= config_.queue_max + covered()) {
+      return fail(ErrorKind::kExhausted, "the blocking pool's queue is full (" + std::to_string(config_.queue_max) + " waiting, " +
+                                             std::to_string(config_.threads_max) + " threads at most); allow more threads");
     }
     queue_.push_back({std::move(work), std::move(wake_after)});
     work_.notify_one();
@@ -44,7 +44,8 @@ class ThreadedPool final : public BlockingPool {
 
   BlockingPoolStatistics statistics() const override {
     base::Lock lock(mutex_);
-    return {threads_, idle_, static_cast<uint32_t>(queue_.size()), finished_};
+    const size_t waiting = queue_.size() > covered() ? queue_.size() - covered() : 0;
+    return {threads_, idle_, static_cast<uint32_t>(waiting), finished_};
   }
 
   void stop() override {
@@ -61,6 +62,7 @@ class ThreadedPool final : public BlockingPool {
   };
   using Members = std::list<Member>;
 
+  size_t covered() const WEFT_REQUIRES(mutex_) { return idle_ + starting_; }
   Result<void> start_thread() WEFT_REQUIRES(mutex_) {
     const auto place = members_.insert(members_.end(), Member{});
     // The new thread waits for mutex_, which we hold, before it touches its place.
@@ -71,11 +73,13 @@ class ThreadedPool final : public BlockingPool {
     }
     place->thread = std::move(*thread);
     ++threads_;
+    ++starting_;
     return {};
   }
 
   void serve(Members::iterator place) {
     base::Lock lock(mutex_);
+    --starting_;
     for (;;) {
       while (queue_.empty() && !stopping_) {
         ++idle_;
@@ -124,6 +128,7 @@ class ThreadedPool final : public BlockingPool {
   Members retired_ WEFT_GUARDED_BY(mutex_);
   uint32_t threads_ WEFT_GUARDED_BY(mutex_) = 0;
   uint32_t idle_ WEFT_GUARDED_BY(mutex_) = 0;
+  uint32_t starting_ WEFT_GUARDED_BY(mutex_) = 0;  // counted in threads_ already
   uint64_t finished_ WEFT_GUARDED_BY(mutex_) = 0;
   bool stopping_ WEFT_GUARDED_BY(mutex_) = false;
 };

@@ -420,6 +420,35 @@ TEST(SimTest, ATaskAloneIsLeftInPeace) {
   EXPECT_EQ(sim.scheduler().statistics().ticks, 0U);
 }
 
+// A task that is woken goes into the LIFO slot, to run when the one that woke it parks. If that one runs on and on and another worker sleeps, it
+// does not wait: the ticker wakes the sleeper, which steals it.
+TEST(SimTest, AWokenTaskDoesNotWaitForALongRunWhileOthersSleep) {
+  SimDriver sim(11, {.workers = 2, .quantum_ns = 1'000'000});
+  bool go = false;
+  uint64_t woken_ns = 0;
+  uint64_t ran_ns = 0;
+  const auto sleeper = make_task([&](RunContext& context) {
+    if (go) {
+      ran_ns = context.now_ns();
+      return Poll::kDone;
+    }
+    context.park("go");
+    return Poll::kPending;
+  });
+  sim.scheduler().spawn(sleeper);
+  sim.run_until_idle();
+  sim.scheduler().spawn(make_task([&](RunContext& context) {
+    go = true;
+    woken_ns = context.now_ns();
+    sleeper->wake();
+    sim.pass_time(50'000'000);
+    return Poll::kDone;
+  }));
+  ASSERT_TRUE(sim.run_until_empty());
+  EXPECT_LE(ran_ns - woken_ns, 1'000'000U);
+  EXPECT_EQ(sim.scheduler().statistics().stolen, 1U);
+}
+
 // A running task that asked for ticks gets them although nobody waits, and no longer than that run.
 TEST(SimTest, TicksComeWhenARunAsksForThem) {
   SimDriver sim(3, {.workers = 2, .quantum_ns = 1'000'000});

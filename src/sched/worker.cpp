@@ -80,6 +80,7 @@ void Worker::fire_timers() {
   firing_timers_ = true;
   core_.timers().advance(now_ns_);
   firing_timers_ = false;
+  now_ns_ = clock_.now_ns();  // what that took is not the next task's
 }
 
 // ---- queues ----
@@ -387,6 +388,7 @@ void Worker::finish(Task& task) {
   task.state_.finish();
   task.on_done();
   core_.forget(task);
+  now_ns_ = clock_.now_ns();  // what that took is not the next task's
 }
 
 bool Worker::should_yield() {
