@@ -54,7 +54,7 @@ int execute(const Request& request, Console& console) {
 }
 
 int main_with(const std::vector<std::string>& words) {
-  platform::ignore_broken_pipe();
+  platform::make_failing_writes_errors();
   Console console({});
   try {
     const Result<Request> request = parse_command_line(words);

@@ -13,6 +13,8 @@
 namespace weft::cli {
 namespace {
 
+constexpr std::string_view kNotPrecompiled = ": not made by weft compile, or damaged; compile the program again";
+
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 }  // namespace
@@ -36,18 +38,21 @@ bool looks_precompiled(const std::string& path) {
 Result<Module> load_program(const Runtime& runtime, const std::string& path, bool allow_precompiled) {
   if (!looks_precompiled(path)) {
     if (path.ends_with(".cwasm") && std::filesystem::is_regular_file(path)) {
-      return fail(ErrorKind::kInvalidModule,
-                  fmt::format("{}: not made by weft compile, or damaged; compile the program again", path));
+      return fail(ErrorKind::kInvalidModule, path + std::string(kNotPrecompiled));
     }
     return runtime.load(path);
   }
   if (!allow_precompiled) {
-    return fail(ErrorKind::kPermission,
+    return fail(ErrorKind::kBadArgument,
                 fmt::format("{}: is precompiled, which is native code that nobody checks; if you made it yourself, run it "
                             "with --allow-precompiled",
                             path));
   }
-  return runtime.load_precompiled(path);
+  Result<Module> module = runtime.load_precompiled(path);
+  if (!module && module.error().kind == ErrorKind::kBadArgument) {
+    return fail(ErrorKind::kInvalidModule, path + std::string(kNotPrecompiled), module.error().message);
+  }
+  return module;
 }
 
 Result<std::vector<std::uint8_t>> read_file(const std::string& path) {

@@ -75,7 +75,7 @@ std::string failures_text(const Totals& totals, const RunFacts& facts) {
     ++shown;
     // With one copy the line stands alone; with several, each group says whom it is about.
     if (facts.copies == 1) {
-      text += fmt::format("weft: {}\n", group.message);
+      text += fmt::format("weft: {}: {}\n", facts.path, group.message);
     } else {
       text += fmt::format("  {} × {} ({})\n", grouped(group.count), group.message, copies_of(group));
     }
@@ -111,6 +111,7 @@ std::string summary_json(const Totals& totals, const RunFacts& facts, const std:
       {"weft", version()},
       {"engine", engine_version()},
       {"program", facts.program},
+      {"path", facts.path},
       {"copies", facts.copies},
       {"succeeded", totals.succeeded},
       {"failed", totals.failed()},

@@ -29,7 +29,8 @@ struct Progress {
 std::string progress_line(const Progress& progress, unsigned columns);
 
 struct RunFacts {
-  std::string program;  // as it is called in messages
+  std::string program;  // as it is called for people
+  std::string path;     // as it was given
   std::uint64_t copies = 1;
   std::uint64_t not_started = 0;  // left out because the run was stopped
   unsigned workers = 0;

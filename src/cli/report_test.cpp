@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/exit_codes.hpp"
@@ -30,6 +31,7 @@ ExitStatus ended(ExitKind kind, std::int32_t code = 0, std::string message = {})
 RunFacts facts_of(std::uint64_t copies) {
   RunFacts facts;
   facts.program = "app";
+  facts.path = "dir/app.wasm";
   facts.copies = copies;
   facts.workers = 4;
   facts.wall_time = std::chrono::seconds(1);
@@ -75,6 +77,17 @@ TEST(Report, FailuresOfTheSameKindAreOneLine) {
   EXPECT_THAT(text, HasSubstr("  1 × trapped: unreachable (#41)\n"));
 }
 
+TEST(Report, CopiesAtTheSameLimitAreOneLine) {
+  Tally tally;
+  for (std::uint64_t used : {11U, 12U, 13U}) {
+    ExitStatus status = ended(ExitKind::kLimitReached, 0, "cpu time limit 10ns reached (used " + std::to_string(used) + "ns)");
+    status.limit = LimitReached{LimitKind::kCpuTime, 10, used};
+    tally.add(used, status);
+  }
+  EXPECT_THAT(summary_text(tally.totals(), facts_of(3)),
+              HasSubstr("  3 × cpu time limit 10ns reached (used 11ns) (#12, #13, #14)\n"));
+}
+
 TEST(Report, ManyWaysToFailStayBounded) {
   Tally tally;
   for (std::uint64_t i = 0; i < 1000; ++i) tally.add(i, ended(ExitKind::kTrapped, 0, "way " + std::to_string(i)));
@@ -86,7 +99,7 @@ TEST(Report, ManyWaysToFailStayBounded) {
 }
 
 TEST(Report, ATrapShowsTheStack) {
-  ExitStatus status = ended(ExitKind::kTrapped, 0, "app.wasm: trapped: unreachable");
+  ExitStatus status = ended(ExitKind::kTrapped, 0, "unreachable");
   status.backtrace.push_back(
       {.module = "app", .function = "inner", .function_index = 3, .offset = 0x1f, .file = "a.rs", .line = 7, .column = 2});
   status.backtrace.push_back(
@@ -95,7 +108,17 @@ TEST(Report, ATrapShowsTheStack) {
   Tally tally;
   tally.add(0, status);
   EXPECT_EQ(failures_text(tally.totals(), facts_of(1)),
-            "weft: app.wasm: trapped: unreachable\n   0: inner at a.rs:7:2 (app+0x1f)\n   1: function 9 (app+0x40)\n");
+            "weft: dir/app.wasm: trapped: unreachable\n    0: inner at a.rs:7:2 (app+0x1f)\n    1: function 9 (app+0x40)\n");
+}
+
+TEST(Report, EndlessRecursionIsFolded) {
+  ExitStatus status = ended(ExitKind::kLimitReached, 0, "stack limit 1 KiB reached");
+  Frame frame;
+  frame.function = "deeper";
+  frame.offset = std::numeric_limits<std::uint64_t>::max();
+  status.backtrace.assign(1000, frame);
+  status.backtrace.back().function = "main";
+  EXPECT_EQ(describe_detail(status), "    0: deeper\n       … 999 times\n  999: main\n");
 }
 
 TEST(Report, JsonHoldsTheSameAndParses) {

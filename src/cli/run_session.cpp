@@ -118,13 +118,14 @@ int RunSession::start() {
   }
   runtime_.emplace(std::move(*runtime));
   std::ranges::copy(runtime_->warnings(), std::back_inserter(warnings_));
-  if (!settings_.quiet && !settings_.json) {
-    for (const std::string& warning : warnings_) console_.say("weft: warning: " + warning);
-  }
 
   Result<Program> program = prepare();
   if (!program) return report_error(console_, program.error(), settings_.program);
   program_ = std::move(*program);
+  // Only now: beside an error they would be noise.
+  if (!settings_.quiet && !settings_.json) {
+    for (const std::string& warning : warnings_) console_.say("weft: warning: " + warning);
+  }
   // Without its socket weft runs as well; `weft dump` then says that nobody answers, and SIGQUIT still works.
   static_cast<void>(server_.open());
   return 0;
@@ -242,6 +243,7 @@ int RunSession::loop() {
     const bool more = spawned_ < settings_.copies && stopping_ == Stopping::kNo && !spawn_error_;
     if (alive_.empty() && !more) break;
     check_grace();
+    check_reader();
     show_progress();
     wait(until_next_event());
   }
@@ -297,6 +299,7 @@ std::optional<Duration> RunSession::until_next_event() const {
   std::optional<Clock::time_point> next;
   const auto consider = [&](Clock::time_point at) { next = next ? std::min(*next, at) : at; };
   if (progress_) consider(progress_at_);
+  if (reader_gone_at_ && stopping_ == Stopping::kNo) consider(*reader_gone_at_ + settings_.grace);
   if (stopping_ == Stopping::kAsked) consider(kill_at_);
   if (stopping_ == Stopping::kKilled) consider(give_up_at_);
   if (!next) return std::nullopt;
@@ -305,9 +308,13 @@ std::optional<Duration> RunSession::until_next_event() const {
 
 void RunSession::wait(std::optional<Duration> bound) {
   std::vector<platform::Watch> watches = {{.fd = inbox_->notifier.fd()}, {.fd = signals_.fd()}};
+  // A single guest is told by its own writes that its reader has gone; this is for the guest that does not listen.
+  const bool watch_reader = single() && !loading_ && !reader_gone_at_ && platform::is_pipe(kOut);
+  watches.push_back({.fd = watch_reader ? kOut : -1, .for_closing = true});
   server_.watch(watches);
   platform::wait_ready(watches, bound);
   if (watches[0].readable) inbox_->notifier.clear();
+  if (watches[2].readable) reader_gone_at_ = Clock::now();
   while (const std::optional<platform::Signal> signal = signals_.take()) on_signal(*signal);
   server_.serve(watches);
 }
@@ -389,6 +396,13 @@ void RunSession::check_grace() {
   }
 }
 
+// A native program would have died of SIGPIPE at its next write. A guest gets an error instead, and time to act on it.
+void RunSession::check_reader() {
+  if (stopping_ != Stopping::kNo || !reader_gone_at_ || Clock::now() < *reader_gone_at_ + settings_.grace) return;
+  stopped_by_ = "a closed output";
+  kill_all("weft: nobody reads the output any more");
+}
+
 void RunSession::dump_to_console() {
   if (!runtime_) return;
   console_.say(fmt::format("weft: tasks of {} (SIGQUIT):", name_));
@@ -411,6 +425,7 @@ int RunSession::exit_status() const {
 
 RunFacts RunSession::facts(int status) const {
   return {.program = name_,
+          .path = settings_.program,
           .copies = settings_.copies,
           .not_started = settings_.copies - spawned_,
           .workers = workers_,

@@ -65,6 +65,7 @@ class RunSession {
   void ask_to_end(std::string by);
   void kill_all(std::string_view by);
   void check_grace();
+  void check_reader();
   void show_progress();
   void dump_to_console();
 
@@ -97,6 +98,7 @@ class RunSession {
   std::optional<ExitStatus> single_status_;
 
   Stopping stopping_ = Stopping::kNo;
+  std::optional<Clock::time_point> reader_gone_at_;  // standard output is a pipe that nobody reads any more
   std::string stopped_by_;
   int stop_signal_ = 0;
   Clock::time_point kill_at_{};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace weft::cli {
 namespace {
@@ -15,13 +16,19 @@ std::string describe(const Frame& frame) {
     text += fmt::format(" at {}:{}", frame.file, frame.line);
     if (frame.column != 0) text += fmt::format(":{}", frame.column);
   }
-  text += fmt::format(" ({}+0x{:x})", frame.module.empty() ? "module" : frame.module, frame.offset);
+  // All ones: the engine knows the function, but not where in it.
+  if (frame.offset != std::numeric_limits<std::uint64_t>::max()) {
+    text += fmt::format(" ({}+0x{:x})", frame.module.empty() ? "module" : frame.module, frame.offset);
+  }
   return text;
 }
 
 }  // namespace
 
 std::string describe(const ExitStatus& status) {
+  if (status.kind == ExitKind::kTrapped) {
+    return status.message.starts_with("trap") ? status.message : fmt::format("trapped: {}", status.message);
+  }
   if (!status.message.empty()) return status.message;
   if (status.kind == ExitKind::kExited) return fmt::format("exit status {}", status.code);
   return std::string(name_of(status.kind));
@@ -29,13 +36,25 @@ std::string describe(const ExitStatus& status) {
 
 std::string describe_detail(const ExitStatus& status) {
   std::string text;
-  std::size_t number = 0;
-  for (const Frame& frame : status.backtrace) {
-    if (number == kFramesShownMax) {
-      text += fmt::format("  … and {} more frames\n", status.backtrace.size() - number);
+  const std::vector<Frame>& frames = status.backtrace;
+  std::size_t shown = 0;
+  for (std::size_t at = 0; at < frames.size();) {
+    if (shown == kFramesShownMax) {
+      text += fmt::format("  … and {} more\n", frames.size() - at);
       break;
     }
-    text += fmt::format("  {:>2}: {}\n", number++, describe(frame));
+    const std::string line = describe(frames[at]);
+    text += fmt::format("  {:>3}: {}\n", at, line);
+    ++shown;
+    // Recursion without end is one fact, not a page.
+    std::size_t same = at + 1;
+    while (same < frames.size() && describe(frames[same]) == line) ++same;
+    if (same - at > 3) {
+      text += fmt::format("       … {} times\n", same - at);
+      at = same;
+    } else {
+      ++at;
+    }
   }
   // The engine's own words repeat the stack; they are worth having only when there is none.
   if (text.empty() && !status.detail.empty()) {
@@ -59,14 +78,16 @@ void Tally::add(std::uint64_t index, const ExitStatus& status) {
     return;
   }
   const std::string message = describe(status);
-  auto group =
-      std::ranges::find_if(t.failures, [&](const FailureGroup& g) { return g.kind == status.kind && g.message == message; });
+  const std::optional<LimitKind> limit = status.limit ? std::optional(status.limit->kind) : std::nullopt;
+  auto group = std::ranges::find_if(t.failures, [&](const FailureGroup& g) {
+    return g.kind == status.kind && g.limit == limit && (limit || g.message == message);
+  });
   if (group == t.failures.end()) {
     if (t.failures.size() == kGroupsMax) {
       ++t.failures_unlisted;
       return;
     }
-    t.failures.push_back({status.kind, message, 0, {}, describe_detail(status)});
+    t.failures.push_back({status.kind, message, limit, 0, {}, describe_detail(status)});
     group = t.failures.end() - 1;
   }
   ++group->count;

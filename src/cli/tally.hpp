@@ -17,10 +17,11 @@
 
 namespace weft::cli {
 
-// Copies that failed in the same way.
+// Copies that failed in the same way: with the same message, or at the same limit (how far beyond it differs from copy to copy).
 struct FailureGroup {
   ExitKind kind = ExitKind::kTrapped;
-  std::string message;
+  std::string message;  // of the first one
+  std::optional<LimitKind> limit;
   std::uint64_t count = 0;
   std::vector<std::uint64_t> copies;  // the first of them, counted from 1
   std::string detail;                 // of the first one: backtrace and the engine's words

@@ -17,8 +17,9 @@ namespace weft::platform {
 struct Watch {
   int fd = -1;  // negative: skipped
   bool for_writing = false;
-  bool readable = false;  // or closed by the other side; set by wait_ready
-  bool writable = false;  // set by wait_ready
+  bool for_closing = false;  // only that the other side goes away; reported as readable
+  bool readable = false;     // or closed by the other side; set by wait_ready
+  bool writable = false;     // set by wait_ready
 };
 
 // Returns when at least one is ready, when `bound` has passed (unset: never), or early for no reason.

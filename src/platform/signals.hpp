@@ -37,8 +37,8 @@ class SignalSource {
   int fd_ = -1;
 };
 
-// Writing to a closed pipe fails with EPIPE from now on, instead of ending the program.
-void ignore_broken_pipe() noexcept;
+// Writing to a closed pipe, or beyond the size that files may have (ulimit -f), fails from now on, instead of ending the program.
+void make_failing_writes_errors() noexcept;
 
 // Ends the program now, without destructors: for when its own threads cannot be waited for.
 [[noreturn]] void exit_now(int status) noexcept;

@@ -16,7 +16,8 @@ void wait_ready(std::span<Watch> watches, std::optional<std::chrono::nanoseconds
   std::vector<pollfd> polled;
   polled.reserve(watches.size());
   for (const Watch& watch : watches) {
-    polled.push_back({.fd = watch.fd, .events = static_cast<short>(watch.for_writing ? POLLOUT : POLLIN), .revents = 0});
+    const int events = watch.for_closing ? 0 : watch.for_writing ? POLLOUT : POLLIN;
+    polled.push_back({.fd = watch.fd, .events = static_cast<short>(events), .revents = 0});
   }
   timespec timeout{};
   if (bound) {

@@ -54,10 +54,11 @@ std::optional<Signal> SignalSource::take() noexcept {
   return std::nullopt;
 }
 
-void ignore_broken_pipe() noexcept {
+void make_failing_writes_errors() noexcept {
   struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
+  ::sigaction(SIGXFSZ, &ignore, nullptr);
 }
 
 void exit_now(int status) noexcept { ::_exit(status); }
