@@ -228,13 +228,8 @@ class Output(WeftTest):
 
     def test_writes_gigabytes_that_nobody_reads(self):
         weft = self.start("--max-output", "1MiB", self.wat("write_for_ever"))
-        # The guest is held back: its task parks because its output is full. Asked until it is so.
-        while True:
-            tasks = subprocess.run([WEFT, "dump", "--no-stacks", "--json", str(weft.pid)], env=self.env, capture_output=True,
-                                   timeout=HANGS_S)
-            if tasks.returncode == 0 and b'"parked"' in tasks.stdout and b"fd_write" in tasks.stdout:
-                break
-            self.assertIsNone(weft.poll(), "weft ended")
+        # The guest is held back: its task parks because its output is full.
+        self.tasks_until(weft, lambda tasks: any(t["state"] == "parked" and "fd_write" in t["reason"] for t in tasks))
         with open(f"/proc/{weft.pid}/status") as status:
             used_kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
         self.assertLess(used_kib, 400 * 1024)

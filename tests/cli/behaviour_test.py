@@ -202,7 +202,7 @@ class Signals(WeftTest):
         self.assertNotIn("SIGHUP", answer.err)
 
     def test_sigquit_prints_what_all_tasks_do_and_goes_on(self):
-        weft = self.start_ready("--grace", "0", self.wat("ready_then_sleep"))
+        weft = self.start_parked("--grace", "0", self.wat("ready_then_sleep"))
         for _ in range(2):
             self.signal(weft, signal.SIGQUIT)
             self.read_until(weft.stderr, "weft: tasks of ready_then_sleep (SIGQUIT):")
@@ -221,7 +221,7 @@ class Dump(WeftTest):
         return self.weft("dump", *words)
 
     def test_shows_reasons_times_and_stacks(self):
-        weft = self.start_ready("--name", "napper", self.wat("ready_then_sleep"))
+        weft = self.start_parked("--name", "napper", self.wat("ready_then_sleep"))
         for target in (str(weft.pid), str(self.dir / "runtime" / "weft" / f"{weft.pid}.sock")):
             answer = self.dump(target)
             self.assertEqual((answer.status, answer.err), (0, ""), answer)
@@ -231,7 +231,7 @@ class Dump(WeftTest):
         self.assertIn("napper", self.dump().out)
 
     def test_json(self):
-        weft = self.start_ready(self.wat("ready_then_sleep"))
+        weft = self.start_parked(self.wat("ready_then_sleep"))
         tasks = json.loads(self.dump("--json", str(weft.pid)).out)
         task = next(t for t in tasks if t["name"] == "ready_then_sleep")
         self.assertEqual(task["state"], "parked")
@@ -242,10 +242,11 @@ class Dump(WeftTest):
 
     def test_of_a_busy_guest(self):
         weft = self.start_ready(self.wat("ready_then_loop"))
-        tasks = json.loads(self.dump("--json", str(weft.pid)).out)
-        task = next(t for t in tasks if t["name"] == "ready_then_loop")
-        self.assertEqual(task["state"], "running")
-        self.assertIn("spin", [frame["function"] for frame in task["stack"]])
+        def spinning(tasks):
+            return any(t["name"] == "ready_then_loop" and t["state"] == "running" and "spin" in [f["function"] for f in t["stack"]]
+                       for t in tasks)
+
+        self.tasks_until(weft, spinning)
 
     def test_of_many(self):
         weft = self.start("--copies", "300", self.wat("ready_then_sleep"))

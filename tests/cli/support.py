@@ -77,6 +77,20 @@ class WeftTest(unittest.TestCase):
         self.assertEqual(process.stdout.readline(), b"ready\n", "the guest did not start")
         return process
 
+    def tasks_until(self, process, true_of):
+        """The tasks of a running weft, asked for until this is true of them."""
+        while True:
+            done = subprocess.run([WEFT, "dump", "--json", str(process.pid)], env=self.env, capture_output=True, timeout=HANGS_S)
+            if done.returncode == 0 and true_of(tasks := json.loads(done.stdout)):
+                return tasks
+            self.assertIsNone(process.poll(), "weft ended")
+
+    def start_parked(self, *args, **more):
+        """As start_ready, with a guest that has gone to wait for something."""
+        process = self.start_ready(*args, **more)
+        self.tasks_until(process, lambda tasks: all(t["state"] == "parked" for t in tasks))
+        return process
+
     def finish(self, process):
         """What a started weft says until its end."""
         out, err = process.communicate(timeout=HANGS_S)
