@@ -24,6 +24,7 @@ namespace {
 
 constexpr unsigned kCopies = 3;            // of each function that run to their end
 constexpr std::size_t kAliveMax = 96;      // at once
+constexpr std::uint64_t kMemoryBytes = 32U << 20;  // as in tests/fuzz/reference
 constexpr std::size_t kModulesPerRuntime = 100;
 constexpr std::size_t kDifferencesShown = 20;
 
@@ -80,6 +81,7 @@ std::string show(const ExitStatus& status) {
     case ExitKind::kTrapped: return "trapped\t" + status.message.substr(0, status.message.find(" (memory fault"));
     case ExitKind::kLimitReached:
       if (status.limit && status.limit->kind == LimitKind::kStack) return "stack-overflow";
+      if (status.limit && status.limit->kind == LimitKind::kMemory) return "memory-limit";
       return "limit\t" + status.message;
     case ExitKind::kExited:
     case ExitKind::kKilled:
@@ -138,7 +140,7 @@ class Differential {
         ++figures.modules;
       }
       ++figures.functions;
-      const Result<Program> program = runtime.prepare({.module = module, .entry = expected.function});
+      const Result<Program> program = runtime.prepare({.module = module, .entry = expected.function, .limits = {.memory_bytes = kMemoryBytes}});
       ASSERT_TRUE(program.has_value()) << file << ": " << program.error().message;
       for (unsigned copy = 0; copy <= kCopies; ++copy) {
         const bool victim = copy == kCopies;
@@ -199,7 +201,7 @@ TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
   const char* directory = std::getenv("WEFT_DIFFERENTIAL_DIRECTORY");
   ASSERT_NE(directory, nullptr) << "set WEFT_DIFFERENTIAL_DIRECTORY to what tests/fuzz/differential/generate wrote";
   const std::vector<Expected> expected = read_expected(std::filesystem::path(directory) / "expected.txt");
-  ASSERT_GT(expected.size(), 50U) << "too little in " << directory;
+  ASSERT_FALSE(expected.empty()) << "nothing in " << directory;
   Differential differential(directory);
   for (std::size_t begin = 0; begin < expected.size();) {
     std::size_t end = begin;
@@ -216,11 +218,12 @@ TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
             << figures.killed << " killed, " << figures.preempted << " preempted runs, " << figures.preemptions << " preemptions, "
             << figures.steals << " steals, " << differential.differences << " differences" << std::endl;
   EXPECT_EQ(differential.differences, 0U);
-  // Otherwise the test shows nothing.
+  // Otherwise the test shows nothing. A single module, to look into a difference, is exempt.
+  if (figures.modules < 50) return;
   EXPECT_GT(figures.returned, 50U);
   EXPECT_GT(figures.trapped, 50U);
-  EXPECT_GT(figures.preempted, 0U);
-  EXPECT_GT(figures.killed, 0U);
+  EXPECT_GT(figures.preempted, 50U);
+  EXPECT_GT(figures.killed, 50U);
   EXPECT_LT(figures.stack_dependent * 20, figures.runs) << "too many modules end at the end of their stack";
 }
 

@@ -6,12 +6,52 @@
 //!
 //!     MODULE <tab> FUNCTION <tab> returned <tab> [i32:7 i64:…]      payloads in hexadecimal, bits as they are
 //!     MODULE <tab> FUNCTION <tab> trapped <tab> unreachable
+//!     MODULE <tab> FUNCTION <tab> memory-limit                      memories and the heap of garbage-collected objects together
 //!     MODULE <tab> FUNCTION <tab> stack-overflow                    depends on the size of frames, which checks for preemption change
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wasmtime::{Config, Engine, ExternType, Instance, Module, Store, Trap, Val};
+use wasmtime::{Config, Engine, ExternType, GcHeapOutOfMemory, Instance, Module, Store, Trap, Val};
+
+/// What a module may use of memory: a random one may well make arrays of gigabytes.
+const MEMORY_BYTES: usize = 32 << 20;
+
+/// Ends a call that goes beyond `MEMORY_BYTES`, which is what a limit of Weft does.
+#[derive(Default)]
+struct Limit {
+    bytes: usize,
+    refused: bool,
+}
+
+impl wasmtime::ResourceLimiter for Limit {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if self.bytes + (desired - current) > MEMORY_BYTES {
+            self.refused = true;
+            return Err(LimitReached.into());
+        }
+        self.bytes += desired - current;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
+
+#[derive(Debug)]
+struct LimitReached;
+
+impl std::fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("memory limit reached")
+    }
+}
+
+impl std::error::Error for LimitReached {}
 
 fn main() -> ExitCode {
     let Some(directory) = std::env::args().nth(1) else {
@@ -59,7 +99,8 @@ fn run(directory: &Path) -> wasmtime::Result<usize> {
 }
 
 fn call(engine: &Engine, module: &Module, function: &str, results: usize) -> String {
-    let mut store = Store::new(engine, ());
+    let mut store = Store::new(engine, Limit::default());
+    store.limiter(|limit| limit);
     let mut values = vec![Val::I32(0); results];
     let called = Instance::new(&mut store, module, &[]).and_then(|instance| {
         let function = instance.get_func(&mut store, function).expect("listed among the exports");
@@ -67,6 +108,9 @@ fn call(engine: &Engine, module: &Module, function: &str, results: usize) -> Str
     });
     match called {
         Ok(()) => format!("returned\t{}", values.iter().map(show).collect::<Vec<_>>().join(" ")),
+        Err(error) if error.is::<LimitReached>() => "memory-limit".to_string(),
+        // A heap that may not grow is reported as a full one.
+        Err(error) if error.is::<GcHeapOutOfMemory<()>>() && store.data().refused => "memory-limit".to_string(),
         Err(error) => match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => "stack-overflow".to_string(),
             Some(Trap::UnreachableCodeReached) => "trapped\tunreachable".to_string(),

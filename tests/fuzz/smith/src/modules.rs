@@ -5,8 +5,9 @@ use wasm_smith::{Config, Module};
 
 /// Bytes that wasm-smith turns into choices. More makes larger modules.
 const CHOICES: usize = 16 << 10;
-/// Loops and calls that a module may do before it traps: enough that preemption meets them, little enough that thousands of modules run in a test.
-const STEPS: u32 = 20_000;
+/// Loops and calls that a module may do before it traps. Few, because a recursion that only ends with them must not reach the end of the stack: where that is
+/// depends on the size of frames, which checks for preemption change.
+const STEPS: u32 = 1000;
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// The module of `seed`, if its bytes make one.
@@ -27,8 +28,8 @@ fn config(choices: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     let mut config = Config::arbitrary(choices)?;
     let coin = |choices: &mut Unstructured<'_>, of: u8| choices.int_in_range(1..=of).map(|value| value == 1);
     config.max_imports = 0;
-    config.min_funcs = 1;
-    config.max_funcs = config.max_funcs.clamp(1, 12);
+    config.min_funcs = 4;
+    config.max_funcs = config.max_funcs.clamp(4, 16);
     config.max_instructions = config.max_instructions.clamp(20, 400);
     config.max_types = config.max_types.clamp(1, 40);
     config.max_globals = config.max_globals.min(20);
