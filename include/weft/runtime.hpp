@@ -6,7 +6,8 @@
 //   return process->join().success() ? 0 : 1;
 //
 // All functions may be called from any thread unless they say otherwise. Several runtimes may live in one program. Destroying the last
-// copy of a Runtime shuts it down: it kills what still runs and waits for that.
+// copy of a Runtime shuts it down: it kills what still runs and waits for that. Where the last copy goes on one of the runtime's own threads (in a Task, a
+// host function, a receiver of output, blocking work), which cannot wait for its own end, the shutdown goes on in the background.
 #pragma once
 
 #include <chrono>

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "api/runtime_state.hpp"
@@ -162,7 +163,7 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   environment->scheduler_owner = std::make_unique<sched::Scheduler>(std::move(scheduling));
   if (Result<void> started = environment->scheduler().start(); !started) return std::unexpected(started.error());
 
-  auto state = std::make_shared<State>(std::move(options), std::move(environment));
+  std::shared_ptr<State> state(new State(std::move(options), std::move(environment)), State::let_go);
   state->warnings = std::move(warnings);
   return Runtime(std::move(state));
 }
@@ -264,6 +265,16 @@ Trace Runtime::trace() const {
 }
 
 ShutdownReport Runtime::shutdown(Duration drain, Duration cancel) const { return state_->shutdown(drain, cancel); }
+
+// The last copy may go on a thread of the runtime itself: in a coroutine, a host function, a receiver of output, in blocking work. That thread cannot wait for
+// its own end, so another one does.
+void Runtime::State::let_go(State* state) noexcept {
+  if (platform::on_own_thread()) {
+    std::thread([state] { delete state; }).detach();
+  } else {
+    delete state;
+  }
+}
 
 ShutdownReport Runtime::State::shutdown(Duration drain, Duration cancel) {
   ShutdownReport report;

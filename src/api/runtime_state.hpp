@@ -17,6 +17,7 @@ struct Runtime::State {
   State& operator=(const State&) = delete;
   ~State() { (void)shutdown(Duration::zero(), std::chrono::seconds(10)); }
 
+  static void let_go(State* state) noexcept;  // what becomes of it after its last handle
   ShutdownReport shutdown(Duration drain, Duration cancel);
 
   const RuntimeOptions options;

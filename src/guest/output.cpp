@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "platform/platform.hpp"
 #include "platform/stdio.hpp"
 
 namespace weft {
@@ -170,6 +171,7 @@ void OutputPump::enqueue(std::shared_ptr<OutputPort> port) {
 }
 
 void OutputPump::Shared::run() {
+  platform::adopt_thread();  // receivers run here
   std::unique_lock lock(mutex);
   while (true) {
     if (queue.empty()) {

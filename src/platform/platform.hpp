@@ -78,4 +78,9 @@ class Platform {
 // The machine we run on. One object for the whole program, without state that matters.
 Platform& host();
 
+// Whether the calling thread is one of Weft's own: started by start_thread, or by adopt_thread() declared to be. Such a thread must not wait for the end of
+// a runtime, which may be its own.
+bool on_own_thread() noexcept;
+void adopt_thread() noexcept;
+
 }  // namespace weft::platform

@@ -57,21 +57,19 @@ void Process::State::stop(process::StopCause cause, std::string_view by) {
     if (!stop_cause.compare_exchange_strong(none, cause, std::memory_order_acq_rel)) return;
     stopped_by = by;
     running = task;
+    // Under the mutex, so that it comes before the end, which disarms it, or not at all.
+    environment.scheduler().timers().arm(nudge_, environment.scheduler().now_ns() + environment.scheduler().quantum_ns());
   }
   running->wake();
   if (on_worker(*running)) environment.scheduler().request_tick();
-  environment.scheduler().timers().arm(nudge_, environment.scheduler().now_ns() + environment.scheduler().quantum_ns());
 }
 
 // Only a guest that runs right now needs the epoch to move: any other sees that it was stopped when it is run next. Without this, ten
 // thousand parked processes killed at once would move the epoch ten thousand times a quantum until the last one is gone.
 void Process::State::Nudge::fire() noexcept {
-  if (state_.over.load(std::memory_order_acquire)) return;
-  {
-    // No reference of its own: dropped here as the last one, it would destroy this timer from inside.
-    std::lock_guard lock(state_.mutex);
-    if (!state_.task || !on_worker(*state_.task)) return;
-  }
+  // No reference of its own: dropped here as the last one, it would destroy this timer from inside. The mutex to the end: as in stop().
+  std::lock_guard lock(state_.mutex);
+  if (!state_.task || !on_worker(*state_.task)) return;
   sched::Scheduler& scheduler = state_.environment.scheduler();
   scheduler.request_tick();
   scheduler.timers().arm(*this, scheduler.now_ns() + scheduler.quantum_ns());
@@ -168,6 +166,7 @@ void Process::State::publish(ExitStatus outcome) {
     told.swap(waiters);
     std::swap(done, task);
   }
+  nudge_.cancel();  // outside the mutex, for which its fire() may wait
   ended.notify_all();
   for (const base::Ref<sched::Task>& waiter : told) waiter->wake();
 }

@@ -9,6 +9,8 @@
 namespace weft::platform {
 namespace {
 
+thread_local bool own_thread = false;
+
 struct Start {
   std::string name;
   std::function<void()> body;
@@ -20,6 +22,7 @@ void* run_thread(void* argument) {
   pthread_setname_np(pthread_self(), start->name.substr(0, 15).c_str());
   // The default slack of 50 us would be most of a timer's lateness.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  adopt_thread();
   start->body();
   return nullptr;
 }
@@ -40,6 +43,9 @@ class PosixThread final : public Thread {
 };
 
 }  // namespace
+
+bool on_own_thread() noexcept { return own_thread; }
+void adopt_thread() noexcept { own_thread = true; }
 
 Result<std::unique_ptr<Thread>> start_posix_thread(std::string name, std::function<void()> body) {
   auto start = std::make_unique<Start>(Start{std::move(name), std::move(body)});
