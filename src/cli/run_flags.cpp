@@ -184,7 +184,7 @@ const std::vector<Flag>& table() {
        .apply = [](Settings& s, std::string_view v) { return store(parse_priority(v), s.priority); }},
       {.name = "no-preemption",
        .group = kCopies,
-       .help = "compile without the checks that let a running guest be interrupted: up to a tenth faster, but an "
+       .help = "compile without the checks that let a running guest be interrupted: somewhat faster, but an "
                "endless loop keeps its worker for good",
        .apply = [](Settings& s, std::string_view v) -> Result<void> {
          const Result<bool> off = parse_switch(v);
