@@ -106,8 +106,9 @@ class Peers:
             return program, "no cargo"
         if self.profile == "release" and not program.exists():
             say("building the Tokio host with fat LTO, as Weft's engine is: 10 minutes and more")
-        # The engine is named, too, so that cargo chooses the features of all dependencies for both: they are compiled once.
-        command = [cargo, "build", "--quiet", "--locked", "-p", "weft-engine", "-p", "weft-bench-tokio", "--bin", "tokio-peer"]
+        # The engine is named, too, and in full: so cargo chooses features and link-time optimisation of all dependencies for both, and
+        # compiles them once. With the peer alone, every crate is compiled again.
+        command = [cargo, "build", "--quiet", "--locked", "-p", "weft-engine", "-p", "weft-bench-tokio"]
         command += ["--target-dir", str(CARGO_TARGET)] + (["--release"] if self.profile == "release" else [])
         return program, run(command, cwd=ROOT)
 
