@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import unittest
 
-from support import HANGS_S, WEFT, WeftTest
+from support import HANGS_S, ROOT, WeftTest
 
 
 def flags_in(text):
@@ -45,6 +45,15 @@ class Generated(WeftTest):
             self.skipTest("neither man nor mandoc is on this machine")
         for part in ("SYNOPSIS", "--max-memory", "EXIT STATUS", "SIGQUIT"):
             self.assertIn(part, text.replace("\u2010", "-").replace("\u2212", "-"))
+
+    def test_the_guide_lists_the_same_exit_statuses(self):
+        page = self.weft("man").out.replace("\\-", "-")
+        section = page[page.index(".SH EXIT STATUS") : page.index(".SH SIGNALS")]
+        in_manual = re.findall(r"\.TP\n\.B (\S+)\n(.*)\n", section)
+        guide = (ROOT / "docs/guide/exit-status.md").read_text()
+        in_guide = [row for row in re.findall(r"^\| (\S+) \| (.*) \|$", guide, re.M) if row[0] != "status"]
+        self.assertEqual(in_manual, in_guide)
+        self.assertGreater(len(in_manual), 10)
 
     def complete_in_bash(self, *words):
         """What bash offers after these words; the last one is the one that is being typed."""

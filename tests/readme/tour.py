@@ -10,6 +10,7 @@ In a page, these blocks are checked:
                       After <!-- again --> the last command is repeated until its output fits: for looks at something that moves.
     ```sh             For reading; each line is a make target that exists, or git or cd.
     ```toml FILE      Written to FILE, for the commands that follow.
+    ```text           For reading.
     ```cpp FILE       A part of FILE of this repository, word for word. The examples are built and run by their own tests.
 
 A page that wants files says so: <!-- needs: build/guests/comrak.wasm --> (skipped when they could not be built).
@@ -169,9 +170,13 @@ def main():
             elif kind == "cpp" and len(words) == 2:
                 if "\n".join(lines) not in (ROOT / words[1]).read_text():
                     wrong.append(f"{words[1]} does not hold this part:\n" + "\n".join(lines))
-            else:
+            elif kind != "text":
                 wrong.append(f"a block that nobody checks: ```{' '.join(words)}")
             checked += 1
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose):
+        if "://" not in link and not (page.parent / link).exists():
+            wrong.append(f"a link to nowhere: {link}")
     for problem in wrong:
         print(f"{page.name}: {problem}\n")
     if checked == 0 and "<!-- nothing to run -->" not in text:
