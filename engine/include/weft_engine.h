@@ -357,7 +357,7 @@ typedef struct weft_bytes weft_bytes;
 // The main call of one process. Used by one thread at a time, except where said otherwise.
 typedef struct weft_call weft_call;
 
-// The guest that called a host function; valid only during that call.
+// The guest that called a host function; valid only during that call. (A `wasmtime::Caller` in disguise: see `CallerPointer`.)
 typedef struct weft_caller weft_caller;
 
 // Compiler and runtime shared by all processes. Made once, shared by all threads.
@@ -405,8 +405,7 @@ typedef struct weft_hooks {
   // The guest called `sched_yield`: the poll returns pending right after this, and nothing is woken, so re-queue the task. NULL = wake it.
   void (*yield_now)(void *process);
   // Output of the guest, `stream` 1 or 2. Returns how many bytes were taken (possibly fewer than `size`, also 0), or `WEFT_WRITE_CLOSED`, or
-  // `WEFT_WRITE_STOP`. After 0, `write_ready` is asked before the next try. For components also called between polls, on any thread that
-  // polls. NULL = everything is thrown away.
+  // `WEFT_WRITE_STOP`. After 0, `write_ready` is asked before the next try. NULL = everything is thrown away.
   int64_t (*write)(void *process, uint32_t stream, const uint8_t *data, size_t size);
   // How many bytes may be written now; 0 = none yet, `task` was registered and will be woken when it is worth asking again; or
   // `WEFT_WRITE_CLOSED`, `WEFT_WRITE_STOP`. NULL = 64 KiB at any time. `task` may be NULL: then only the number is wanted.
@@ -447,7 +446,7 @@ typedef struct weft_engine_config {
   uint64_t memory_reservation_bytes;
   // How large a linear memory of the pool can grow. Default 4 GiB; never above the reservation when pooling.
   uint64_t memory_bytes_max;
-  // Stack of a guest call, before it ends with `WEFT_LIMIT_STACK`. Host functions get 128 KiB on top. Default 512 KiB.
+  // Stack of a guest call, before it ends with `WEFT_LIMIT_STACK`. Host functions get 256 KiB on top. Default 512 KiB.
   uint64_t stack_bytes;
   // Default speed.
   weft_optimize optimize;
@@ -467,7 +466,7 @@ typedef struct weft_engine_config {
 
 // How to compile.
 typedef struct weft_module_options {
-  // What to call the module in messages and backtraces, e.g. the file name; may be empty.
+  // What to call the module in backtraces, e.g. the file name; may be empty.
   struct weft_str name;
   // Look in the cache first, and put the result there.
   bool cache;
@@ -609,7 +608,7 @@ typedef struct weft_outcome {
 } weft_outcome;
 
 // Receives a backtrace, exactly once: the guest's stack, or NULL if the call ended first or could not look at its stack. Borrowed for the call. From the
-// thread that polls or drops the call.
+// thread that polls or drops the call, on the guest's stack.
 typedef void (*weft_backtrace_fn)(void *context, const struct weft_backtrace *backtrace);
 
 #ifdef __cplusplus
@@ -647,14 +646,14 @@ void weft_engine_config_default(struct weft_engine_config *config);
 struct weft_error *weft_engine_new(const struct weft_engine_config *config,
                                    struct weft_engine **engine);
 
-// Frees the engine; NULL is allowed. Everything made from it and all enter guards must be gone. Not from a thread that has entered it. Waits for
+// Frees the engine; NULL is allowed. Calls, programs, linkers and modules made from it should be gone. Not from a thread that has entered it. Waits for
 // blocking operations under way for at most a second.
 void weft_engine_free(struct weft_engine *engine);
 
 // Makes every running guest ask its `epoch` hook at its next check. Any thread, at any time, also inside hooks.
 void weft_engine_increment_epoch(const struct weft_engine *engine);
 
-// What went wrong without being an error, in one line, e.g. a cache that cannot be written; empty if nothing. Borrowed. Any thread.
+// What went wrong without being an error, in one line, e.g. a cache that cannot be written; empty if nothing (so far). Borrowed. Any thread.
 struct weft_str weft_engine_warning(const struct weft_engine *engine);
 
 // Name and version of what runs the guests: "wasmtime 48.0.8". Static. Any thread.
@@ -664,7 +663,7 @@ struct weft_str weft_engine_version(void);
 // thread, in reverse order if there are several.
 struct weft_enter_guard *weft_engine_enter(const struct weft_engine *engine);
 
-// Leaves the runtime; on the thread that entered it.
+// Leaves the runtime; on the thread that entered it. NULL is allowed.
 void weft_enter_guard_free(struct weft_enter_guard *guard);
 
 // The WebAssembly proposals that are on by default, as bits. Any thread.
@@ -682,7 +681,7 @@ struct weft_str weft_feature_name(uint64_t bit);
 // Says what the bytes look like. Any thread.
 weft_module_kind weft_module_detect(const uint8_t *bytes, size_t size);
 
-// Compiles text, a core module or a component; blocks, possibly for many seconds. `options` may be NULL. Precompiled bytes are refused (BadArgument): they are
+// Compiles text, a core module or a component; blocks, possibly for many seconds. `options` may be NULL: no name, and the cache is used. Precompiled bytes are refused (BadArgument): they are
 // machine code, and loading them is a decision of its own. Errors: InvalidModule, UnsupportedFeature, BadArgument, ResourceExhausted. Any thread.
 struct weft_error *weft_module_compile(const struct weft_engine *engine,
                                        const uint8_t *bytes,
@@ -691,7 +690,7 @@ struct weft_error *weft_module_compile(const struct weft_engine *engine,
                                        struct weft_module **module);
 
 // Loads what `weft_module_serialize` returned. DANGER: the bytes are machine code that runs with all rights of this process. Only load what you
-// trust as you trust a shared library; damage is not found. Errors: NotPrecompiledForThisEngine, BadArgument. Any thread.
+// trust as you trust a shared library; damage is not found. `options` may be NULL. Errors: NotPrecompiledForThisEngine, BadArgument. Any thread.
 struct weft_error *weft_module_load_precompiled(const struct weft_engine *engine,
                                                 const uint8_t *bytes,
                                                 size_t size,
@@ -721,7 +720,7 @@ bool weft_module_from_cache(const struct weft_module *module);
 
 // Describes text, a core module or a component as JSON (UTF-8, one object; its fields are in docs/design/engine.md): imports and who provides them, exports,
 // memories, tables, needed proposals, and whether this engine can run it and if not why. `engine` may be NULL: the default settings are assumed then.
-// Errors: InvalidModule (not even parsable), BadArgument (precompiled). Any thread.
+// Errors: InvalidModule (not valid with all proposals on), BadArgument (precompiled). Any thread.
 struct weft_error *weft_inspect(const struct weft_engine *engine,
                                 const uint8_t *bytes,
                                 size_t size,
@@ -739,8 +738,10 @@ void weft_wasi_config_free(const struct weft_wasi_config *config);
 // Appends an argument; the first one is the program's name. Errors: BadArgument (not UTF-8, or with a zero byte).
 struct weft_error *weft_wasi_config_arg(struct weft_wasi_config *config, struct weft_str argument);
 
-// Sets an environment variable; the last setting of a name counts. Errors: BadArgument.
-struct weft_error *weft_wasi_config_env(struct weft_wasi_config *config, struct weft_str name, struct weft_str value);
+// Sets an environment variable; the last setting of a name counts. Errors: BadArgument (not UTF-8, a zero byte, a name that is empty or contains "=").
+struct weft_error *weft_wasi_config_env(struct weft_wasi_config *config,
+                                        struct weft_str name,
+                                        struct weft_str value);
 
 // Sets all environment variables of this process that are UTF-8.
 struct weft_error *weft_wasi_config_inherit_env(struct weft_wasi_config *config);
@@ -754,8 +755,10 @@ struct weft_error *weft_wasi_config_dir(struct weft_wasi_config *config,
 // Where standard input comes from; default empty.
 void weft_wasi_config_stdin(struct weft_wasi_config *config, weft_stdin mode);
 
-// What the guest is told when it asks whether stream 0, 1 or 2 is a terminal; default no.
-void weft_wasi_config_terminal(struct weft_wasi_config *config, uint32_t stream, bool terminal);
+// What the guest is told when it asks whether stream 0, 1 or 2 is a terminal; default no. (With inherited standard input the truth about that is told.)
+void weft_wasi_config_terminal(struct weft_wasi_config *config,
+                               uint32_t stream,
+                               bool terminal);
 
 // What the guest may do on the network: `WEFT_NETWORK_*` bits; default nothing.
 void weft_wasi_config_network(struct weft_wasi_config *config, uint32_t flags);
@@ -769,14 +772,14 @@ bool weft_backtrace_frame(const struct weft_backtrace *backtrace, size_t index, 
 // Frees a backtrace of which somebody became the owner; NULL is allowed. Any thread.
 void weft_backtrace_free(struct weft_backtrace *backtrace);
 
-// Makes an empty set. WASI needs no entry here: it is added to programs that import it. Any thread.
+// Makes an empty set. WASI needs no entry here: programs that import it get it. Any thread.
 struct weft_error *weft_linker_new(const struct weft_engine *engine, struct weft_linker **linker);
 
 // Frees the set; NULL is allowed. Programs made from it stay valid. Any thread.
 void weft_linker_free(struct weft_linker *linker);
 
-// Defines an immediate host function for core modules. On failure `drop_env` is called before this returns. Errors: BadArgument (defined twice, a name that is not UTF-8, `function` NULL).
-// One thread at a time.
+// Defines an immediate host function for core modules (components cannot import it). A function of WASI preview 1 is replaced by one of the same name. On failure
+// `drop_env` is called before this returns. Errors: BadArgument (defined twice, a name that is not UTF-8, `function` NULL). One thread at a time.
 struct weft_error *weft_linker_define(struct weft_linker *linker,
                                       struct weft_str module,
                                       struct weft_str name,
@@ -810,7 +813,7 @@ bool weft_caller_memory(struct weft_caller *caller,
 struct weft_backtrace *weft_caller_backtrace(struct weft_caller *caller);
 
 // Links `module`: host functions of `linker` first, then WASI if the module imports it (preview 1 for core modules, 0.2 and 0.3 for components). Keeps the module alive.
-// Errors: MissingImport, UnsupportedFeature. Any thread.
+// Errors: MissingImport, BadArgument. Any thread.
 struct weft_error *weft_program_new(const struct weft_linker *linker,
                                     const struct weft_module *module,
                                     struct weft_program **program);

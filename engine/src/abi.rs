@@ -111,14 +111,14 @@ pub(crate) fn give_bytes(bytes: Vec<u8>) -> *mut Bytes {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_bytes_data(bytes: *const Bytes) -> *const u8 {
     debug_assert!(!bytes.is_null());
-    unsafe { (&(*bytes).bytes).as_ptr() }
+    unsafe { &*bytes }.bytes.as_ptr()
 }
 
 /// How many bytes there are. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_bytes_size(bytes: *const Bytes) -> usize {
     debug_assert!(!bytes.is_null());
-    unsafe { (&(*bytes).bytes).len() }
+    unsafe { &*bytes }.bytes.len()
 }
 
 /// Frees `bytes`; NULL is allowed. Any thread.

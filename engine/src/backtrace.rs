@@ -122,14 +122,14 @@ pub(crate) fn no_backtrace() -> wasmtime::WasmBacktrace {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_backtrace_size(backtrace: *const Backtrace) -> usize {
     debug_assert!(!backtrace.is_null());
-    unsafe { (&(*backtrace).frames).len() }
+    unsafe { &*backtrace }.frames.len()
 }
 
 /// Writes frame `index` (0 = innermost) to `frame`. False if there is no such frame. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_backtrace_frame(backtrace: *const Backtrace, index: usize, frame: *mut Frame) -> bool {
     debug_assert!(!backtrace.is_null() && !frame.is_null());
-    let Some(line) = (unsafe { (&(*backtrace).frames).get(index) }) else {
+    let Some(line) = unsafe { &*backtrace }.frames.get(index) else {
         return false;
     };
     let found = Frame {

@@ -130,7 +130,9 @@ impl Cache {
     /// Removes the oldest entries until the rest fits, but not `newest`; and temporary files that were left behind. Another process may do the same at the same time: a file
     /// that is already gone is not missed.
     fn evict(&self, newest: &Path) {
-        let Ok(listing) = fs::read_dir(&self.directory) else { return };
+        let Ok(listing) = fs::read_dir(&self.directory) else {
+            return;
+        };
         let now = SystemTime::now();
         let mut entries = Vec::new();
         let mut total = 0;

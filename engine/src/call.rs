@@ -134,7 +134,14 @@ impl Prepared {
         };
         let result = start.run(&program, &mut store).await;
         count_fuel(&mut store.as_context_mut());
-        result.unwrap_or_else(|(running, error)| Finished::from_error(&program, limits.fuel, running, &error))
+        result.unwrap_or_else(|(running, error)| {
+            let finished = Finished::from_error(&program, limits.fuel, running, &error);
+            match store.data().limiter.refused() {
+                // Wasmtime reports a heap that may not grow as a full one.
+                Some(limit) if error.is::<wasmtime::GcHeapOutOfMemory<()>>() => finished.at_limit(limit),
+                _ => finished,
+            }
+        })
     }
 }
 
@@ -213,7 +220,8 @@ pub unsafe extern "C" fn weft_call_new(
         });
         let shared = Shared::new(settings.hooks, process);
         let placeholder = Driver::Done(Finished::failed(Error::new(ErrorKind::Internal, "not started")));
-        let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(placeholder), shared, program: program.clone() }));
+        let new =
+            Box::into_raw(Box::new(Call { driver: UnsafeCell::new(placeholder), shared, program: program.clone() }));
         // SAFETY: `new` is valid, and from here on only used through shared references.
         let shared = SharedRef::new(unsafe { &(*new).shared });
         let prepared =
@@ -293,7 +301,7 @@ pub unsafe extern "C" fn weft_call_outcome(call: *const Call, outcome: *mut Outc
 pub unsafe extern "C" fn weft_call_waiting_for(call: *const Call) -> Str {
     debug_assert!(!call.is_null());
     // SAFETY: `shared` may be looked at by any thread; names live as long as the program, which the call keeps.
-    match unsafe { (&(*call).shared).waiting_for() } {
+    match unsafe { &*call }.shared.waiting_for() {
         Some(name) => Str::borrow(unsafe { &(*name).text }),
         None => Str::EMPTY,
     }
@@ -302,8 +310,12 @@ pub unsafe extern "C" fn weft_call_waiting_for(call: *const Call) -> Str {
 /// Asks for the guest's stack, taken at the next epoch check or at the next poll while the guest waits in a host function: so wake the task and increment the
 /// epoch after this. False if another request is under way, or the call ended. Any thread, while the call is alive.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_call_request_backtrace(call: *const Call, callback: BacktraceFn, context: *mut c_void) -> bool {
+pub unsafe extern "C" fn weft_call_request_backtrace(
+    call: *const Call,
+    callback: BacktraceFn,
+    context: *mut c_void,
+) -> bool {
     debug_assert!(!call.is_null());
     // SAFETY: as above.
-    unsafe { (&(*call).shared).request_backtrace(callback, context) }
+    unsafe { &*call }.shared.request_backtrace(callback, context)
 }

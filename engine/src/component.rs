@@ -3,7 +3,7 @@
 use crate::abi::Val;
 use crate::error::{Error, ErrorKind, chain};
 use crate::guest::Guest;
-use crate::module::{Module, RUN_INTERFACE, run_interface};
+use crate::module::{RUN_INTERFACE, run_interface};
 use crate::outcome::Finished;
 use crate::program::missing_imports;
 use crate::provide;
@@ -25,7 +25,7 @@ enum Command {
 }
 
 impl ComponentProgram {
-    pub fn new(module: &Module, component: &Component) -> Result<ComponentProgram, Error> {
+    pub fn new(component: &Component) -> Result<ComponentProgram, Error> {
         let missing: Vec<_> = component
             .component_type()
             .imports(component.engine())
@@ -34,11 +34,11 @@ impl ComponentProgram {
             .collect();
         let failed = |error: wasmtime::Error| {
             if !missing.is_empty() {
-                return missing_imports(module.name(), &missing);
+                return missing_imports(&missing);
             }
             let text = chain(&error);
             let what = text.lines().collect::<Vec<_>>().join(": ");
-            Error::new(ErrorKind::MissingImport, format!("{}: {what}", module.name())).with_detail(text)
+            Error::new(ErrorKind::MissingImport, format!("its imports cannot be provided: {what}")).with_detail(text)
         };
         let mut linker = Linker::new(component.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)
@@ -47,7 +47,9 @@ impl ComponentProgram {
         let pre = linker.instantiate_pre(component).map_err(failed)?;
         let version = run_interface(component).and_then(|name| name.strip_prefix(RUN_INTERFACE).map(str::to_string));
         let command = match version.as_deref() {
-            Some(version) if version.starts_with("0.2.") => Some(Command::Wasi02(CommandPre::new(pre.clone()).map_err(failed)?)),
+            Some(version) if version.starts_with("0.2.") => {
+                Some(Command::Wasi02(CommandPre::new(pre.clone()).map_err(failed)?))
+            }
             Some(_) => Some(Command::Wasi03),
             None => None,
         };
@@ -67,7 +69,8 @@ impl ComponentProgram {
             }
             Command::Wasi03 => {
                 let instance = self.pre.instantiate_async(&mut *store).await.map_err(|error| (false, error))?;
-                let command = wasmtime_wasi::p3::bindings::Command::new(&mut *store, &instance).map_err(|error| (false, error))?;
+                let command = wasmtime_wasi::p3::bindings::Command::new(&mut *store, &instance)
+                    .map_err(|error| (false, error))?;
                 let ran = store.run_concurrent(async |store| command.wasi_cli_run().call_run(store).await).await;
                 ran.and_then(|ran| ran).map_err(|error| (true, error))?
             }
@@ -91,7 +94,8 @@ impl ComponentProgram {
         let function = instance.get_func(&mut *store, function).expect("looked up in the same component");
         let mut values = vec![wasmtime::component::Val::Bool(false); results];
         function.call_async(&mut *store, args, &mut values).await.map_err(|error| (true, error))?;
-        let text = values.iter().map(|value| value.to_wave().unwrap_or_else(|_| "<a value without text form>".to_string()));
+        let text =
+            values.iter().map(|value| value.to_wave().unwrap_or_else(|_| "<a value without text form>".to_string()));
         let text = text.collect::<Vec<_>>().join(" ");
         Ok(Finished::returned(Vec::<Val>::new(), text))
     }
@@ -117,7 +121,8 @@ pub fn function_names(component: &Component) -> Vec<String> {
         match item.ty {
             ComponentItem::ComponentFunc(_) => names.push(name.to_string()),
             ComponentItem::ComponentInstance(instance) => {
-                let functions = instance.exports(engine).filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
+                let functions =
+                    instance.exports(engine).filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)));
                 names.extend(functions.map(|(function, _)| format!("{name}#{function}")));
             }
             _ => {}
@@ -136,7 +141,8 @@ pub fn parse_args(function: &str, ty: &ComponentFunc, texts: &[&str]) -> Result<
     }
     let parse = |((name, ty), text): (&(String, wasmtime::component::Type), &&str)| {
         wasmtime::component::Val::from_wave(ty, text).map_err(|error| {
-            let message = format!("\"{text}\" is not a value for the parameter {name} of {function}: {}", error.root_cause());
+            let message =
+                format!("\"{text}\" is not a value for the parameter {name} of {function}: {}", error.root_cause());
             Error::new(ErrorKind::BadArgument, message)
         })
     };

@@ -79,10 +79,10 @@ pub(crate) struct Settings {
     pub epochs: bool,
     pub stack_bytes: u64,
     pub features: u64,
-    pub slots_max: u32,
+    slots_max: u32,
     pooling: bool,
     memory_reservation_bytes: u64,
-    memory_bytes_max: u64,
+    pub memory_bytes_max: u64,
     optimize: Optimize,
     debug_info: bool,
     memory_keep_resident_bytes: u64,
@@ -193,8 +193,11 @@ impl Settings {
             Optimize::Speed => wasmtime::OptLevel::Speed,
             Optimize::SpeedAndSize => wasmtime::OptLevel::SpeedAndSize,
         };
-        let details =
-            if self.debug_info { wasmtime::WasmBacktraceDetails::Enable } else { wasmtime::WasmBacktraceDetails::Disable };
+        let details = if self.debug_info {
+            wasmtime::WasmBacktraceDetails::Enable
+        } else {
+            wasmtime::WasmBacktraceDetails::Disable
+        };
         config
             .cranelift_opt_level(level)
             .wasm_backtrace_details(details)
@@ -252,7 +255,8 @@ impl Settings {
 impl Engine {
     fn new(config: &EngineConfig) -> Result<Engine, Error> {
         let settings = Settings::new(config)?;
-        let failed = |error: wasmtime::Error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine", &error);
+        let failed =
+            |error: wasmtime::Error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine", &error);
         let core = wasmtime::Engine::new(&settings.core()?).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -260,7 +264,9 @@ impl Engine {
             .thread_name("weft-io")
             .enable_all()
             .build()
-            .map_err(|error| Error::new(ErrorKind::ResourceExhausted, format!("cannot start the I/O thread: {error}")))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::ResourceExhausted, format!("cannot start the I/O thread: {error}"))
+            })?;
         let warning = Warning::default();
         let directory = unsafe { config.cache_directory.text("cache_directory") }?;
         let cache = match directory {
@@ -286,8 +292,9 @@ impl Engine {
         if let Some(engine) = self.components.get() {
             return Ok(engine);
         }
-        let engine = wasmtime::Engine::new(&self.settings.components()?)
-            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for components", &error))?;
+        let engine = wasmtime::Engine::new(&self.settings.components()?).map_err(|error| {
+            Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for components", &error)
+        })?;
         Ok(self.components.get_or_init(|| engine))
     }
 
@@ -384,7 +391,7 @@ pub(crate) const VERSION: &str = "wasmtime 48.0.8";
 pub unsafe extern "C" fn weft_engine_enter(engine: *const Engine) -> *mut EnterGuard {
     let engine = unsafe { Engine::share(engine) };
     // SAFETY: the handle lives in the engine, on the heap, which the guard keeps alive and drops last.
-    let handle: &'static tokio::runtime::Handle = unsafe { &*(&raw const engine.handle) };
+    let handle: &'static tokio::runtime::Handle = unsafe { &*std::ptr::from_ref(&engine.handle) };
     Box::into_raw(Box::new(EnterGuard { _entered: handle.enter(), _engine: engine }))
 }
 

@@ -101,7 +101,10 @@ fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadli
     match unsafe { ask(guest.shared.process) } {
         Decision::Continue => Ok(UpdateDeadline::Continue(1)),
         // Components: the yield has to go through the wakers in between.
-        Decision::Yield if guest.component => Ok(UpdateDeadline::Yield(1)),
+        Decision::Yield if guest.component => {
+            guest.shared.yielding.set(true);
+            Ok(UpdateDeadline::Yield(1))
+        }
         Decision::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow))),
         Decision::Stop => Err(quiet(Stopped)),
     }

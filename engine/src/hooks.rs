@@ -42,17 +42,27 @@ pub struct Hooks {
     pub yield_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void)>,
     /// Output of the guest, `stream` 1 or 2. Returns how many bytes were taken (possibly fewer than `size`, also 0), or `WEFT_WRITE_CLOSED`, or
     /// `WEFT_WRITE_STOP`. After 0, `write_ready` is asked before the next try. NULL = everything is thrown away.
-    pub write: Option<unsafe extern "C-unwind" fn(process: *mut c_void, stream: u32, data: *const u8, size: usize) -> i64>,
+    pub write:
+        Option<unsafe extern "C-unwind" fn(process: *mut c_void, stream: u32, data: *const u8, size: usize) -> i64>,
     /// How many bytes may be written now; 0 = none yet, `task` was registered and will be woken when it is worth asking again; or
     /// `WEFT_WRITE_CLOSED`, `WEFT_WRITE_STOP`. NULL = 64 KiB at any time. `task` may be NULL: then only the number is wanted.
     pub write_ready: Option<unsafe extern "C-unwind" fn(process: *mut c_void, stream: u32, task: *mut c_void) -> i64>,
     /// Input of the guest, asked when its stdin is `WEFT_STDIN_HOOK`: bytes read (> 0), 0 = end of input, `WEFT_READ_PENDING`. `task` may be
     /// NULL: then pending means only "nothing yet". NULL = no input.
-    pub read: Option<unsafe extern "C-unwind" fn(process: *mut c_void, buffer: *mut u8, capacity: usize, task: *mut c_void) -> i64>,
+    pub read: Option<
+        unsafe extern "C-unwind" fn(process: *mut c_void, buffer: *mut u8, capacity: usize, task: *mut c_void) -> i64,
+    >,
     /// The guest sleeps until `deadline_ns` of the monotonic clock. First call: `*op` is NULL; when it answers pending it may leave its state
     /// there. Called again with the same `op` after a wake-up. When ready, `*op` has to be released by the hook and set to NULL.
     /// NULL = Tokio's timer.
-    pub sleep: Option<unsafe extern "C-unwind" fn(process: *mut c_void, deadline_ns: u64, task: *mut c_void, op: *mut *mut c_void) -> Poll>,
+    pub sleep: Option<
+        unsafe extern "C-unwind" fn(
+            process: *mut c_void,
+            deadline_ns: u64,
+            task: *mut c_void,
+            op: *mut *mut c_void,
+        ) -> Poll,
+    >,
     /// The guest stops waiting for the sleep (its call is dropped): release `op`. Called at most once, only with the non-NULL `op` of a pending sleep; from the thread
     /// that polls or drops the call. Required if `sleep` is given.
     pub sleep_drop: Option<unsafe extern "C-unwind" fn(process: *mut c_void, op: *mut c_void)>,

@@ -42,6 +42,8 @@ pub struct Limiter {
     memory_growing: u64,
     table_growing: u64,
     host_calls: u64,
+    /// The last growth of memory that went beyond the limit.
+    refused: Option<LimitReached>,
 }
 
 /// The C++ side's counters, or none.
@@ -69,15 +71,24 @@ impl CountersRef {
 
 impl Limiter {
     pub fn new(limits: Limits, counters: CountersRef) -> Limiter {
-        Limiter { limits, counters, memory_bytes: 0, table_elements: 0, memory_growing: 0, table_growing: 0, host_calls: 0 }
-    }
-
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+        Limiter {
+            limits,
+            counters,
+            memory_bytes: 0,
+            table_elements: 0,
+            memory_growing: 0,
+            table_growing: 0,
+            host_calls: 0,
+            refused: None,
+        }
     }
 
     pub fn counters(&self) -> CountersRef {
         self.counters
+    }
+
+    pub fn refused(&self) -> Option<LimitReached> {
+        self.refused
     }
 
     #[inline]
@@ -125,7 +136,9 @@ impl wasmtime::ResourceLimiter for Limiter {
         let growth = (desired - current) as u64;
         let asked = self.memory_bytes.saturating_add(growth);
         if asked > self.limits.memory_bytes {
-            return Err(LimitReached { kind: LimitKind::Memory, value: self.limits.memory_bytes, asked }.into());
+            let limit = LimitReached { kind: LimitKind::Memory, value: self.limits.memory_bytes, asked };
+            self.refused = Some(limit);
+            return Err(limit.into());
         }
         self.memory_growing = growth;
         self.memory_changed(asked);

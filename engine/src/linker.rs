@@ -29,6 +29,7 @@ pub struct Caller {
 }
 
 /// What a `*mut Caller` of the C side really points to.
+/// cbindgen:ignore
 type CallerPointer<'a> = *mut wasmtime::Caller<'a, Guest>;
 
 /// Answer of a host function that may wait.
@@ -46,7 +47,15 @@ pub enum HostPoll {
 /// An immediate host function. Returns NULL, or an error (owned by the engine from then on) that ends the guest's call. `results` has `nresults` values of the
 /// declared kinds, all zero. Runs on the guest's stack: keep stack use below 32 KiB, do not park, do not throw.
 pub type HostFn = Option<
-    unsafe extern "C-unwind" fn(env: *mut c_void, process: *mut c_void, caller: *mut Caller, args: *const Val, nargs: usize, results: *mut Val, nresults: usize) -> *mut Error,
+    unsafe extern "C-unwind" fn(
+        env: *mut c_void,
+        process: *mut c_void,
+        caller: *mut Caller,
+        args: *const Val,
+        nargs: usize,
+        results: *mut Val,
+        nresults: usize,
+    ) -> *mut Error,
 >;
 
 /// A host function that may wait. First called with `*op` NULL; while it answers pending it is called again, with the same arguments and `op`, after `task`
@@ -255,7 +264,11 @@ struct Signature {
 
 impl Signature {
     fn ty(&self, engine: &wasmtime::Engine) -> FuncType {
-        FuncType::new(engine, self.params.iter().map(|kind| value_type(*kind)), self.results.iter().map(|kind| value_type(*kind)))
+        FuncType::new(
+            engine,
+            self.params.iter().map(|kind| value_type(*kind)),
+            self.results.iter().map(|kind| value_type(*kind)),
+        )
     }
 }
 
@@ -312,7 +325,15 @@ impl Linker {
             let pointer: CallerPointer<'_> = &raw mut caller;
             // SAFETY: arguments as promised in the header.
             let error = unsafe {
-                function(env.env, process, pointer.cast(), args.as_ptr(), args.len(), results.as_mut_ptr(), results.len())
+                function(
+                    env.env,
+                    process,
+                    pointer.cast(),
+                    args.as_ptr(),
+                    args.len(),
+                    results.as_mut_ptr(),
+                    results.len(),
+                )
             };
             if !error.is_null() {
                 // SAFETY: the function gave the error away.
@@ -330,7 +351,13 @@ impl Linker {
         Ok(())
     }
 
-    fn define_async(&mut self, signature: Signature, poll: HostPollFn, drop: HostDropFn, env: Env) -> Result<(), Error> {
+    fn define_async(
+        &mut self,
+        signature: Signature,
+        poll: HostPollFn,
+        drop: HostDropFn,
+        env: Env,
+    ) -> Result<(), Error> {
         let Some(poll) = poll else {
             return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
         };

@@ -45,7 +45,7 @@ pub enum Entry {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ModuleOptions {
-    /// What to call the module in messages and backtraces, e.g. the file name; may be empty.
+    /// What to call the module in backtraces, e.g. the file name; may be empty.
     pub name: Str,
     /// Look in the cache first, and put the result there.
     pub cache: bool,
@@ -85,11 +85,6 @@ impl Module {
 
     pub(crate) fn code(&self) -> &Code {
         &self.code
-    }
-
-    /// What messages call the module.
-    pub(crate) fn name(&self) -> &str {
-        if self.name.is_empty() { "the module" } else { &self.name }
     }
 
     /// What backtraces call the module; None if each frame's own module name is better: several modules are in a component.
@@ -145,7 +140,9 @@ fn looks_like_text(bytes: &[u8]) -> bool {
             rest = after[end..].trim_ascii_start();
         } else if let Some(after) = rest.strip_prefix(b"(;") {
             // Comments nest, but where a nested one ends matters to nobody here: skip to the first end.
-            let Some(end) = after.windows(2).position(|pair| pair == b";)") else { return false };
+            let Some(end) = after.windows(2).position(|pair| pair == b";)") else {
+                return false;
+            };
             rest = after[end + 2..].trim_ascii_start();
         } else {
             return rest.first() == Some(&b'(') && std::str::from_utf8(bytes).is_ok();
@@ -154,7 +151,7 @@ fn looks_like_text(bytes: &[u8]) -> bool {
 }
 
 /// The binary of text or binary bytes; errors for everything that cannot be compiled.
-pub(crate) fn binary<'a>(bytes: &'a [u8], name: &str) -> Result<(Cow<'a, [u8]>, ModuleKind), Error> {
+pub(crate) fn binary(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, ModuleKind), Error> {
     let invalid = |text: String| Err(Error::new(ErrorKind::InvalidModule, text));
     let kind = detect(bytes);
     match kind {
@@ -162,7 +159,8 @@ pub(crate) fn binary<'a>(bytes: &'a [u8], name: &str) -> Result<(Cow<'a, [u8]>, 
             let parsed = wat::parse_bytes(bytes).map_err(|error| {
                 let text = error.to_string();
                 let first = text.lines().next().unwrap_or_default().to_string();
-                Error::new(ErrorKind::InvalidModule, format!("{name} is not valid WebAssembly text: {first}")).with_detail(text)
+                Error::new(ErrorKind::InvalidModule, format!("it is not valid WebAssembly text: {first}"))
+                    .with_detail(text)
             })?;
             let kind = detect(&parsed);
             Ok((Cow::Owned(parsed.into_owned()), kind))
@@ -170,13 +168,13 @@ pub(crate) fn binary<'a>(bytes: &'a [u8], name: &str) -> Result<(Cow<'a, [u8]>, 
         ModuleKind::Core | ModuleKind::Component => Ok((Cow::Borrowed(bytes), kind)),
         ModuleKind::PrecompiledCore | ModuleKind::PrecompiledComponent => Err(Error::new(
             ErrorKind::BadArgument,
-            format!("{name} is precompiled machine code, which is only run when explicitly allowed"),
+            "it is precompiled machine code, which is only run when explicitly allowed",
         )),
-        ModuleKind::Unknown if bytes.is_empty() => invalid(format!("{name} is empty")),
+        ModuleKind::Unknown if bytes.is_empty() => invalid("it is empty".to_string()),
         ModuleKind::Unknown if bytes.len() < 8 && b"\0asm".starts_with(&bytes[..bytes.len().min(4)]) => {
-            invalid(format!("{name} is truncated: it ends at offset {}", bytes.len()))
+            invalid(format!("it is truncated: it ends at offset {}", bytes.len()))
         }
-        ModuleKind::Unknown => invalid(format!("{name} is not WebAssembly: it starts with {}", beginning(bytes))),
+        ModuleKind::Unknown => invalid(format!("it is not WebAssembly: it starts with {}", beginning(bytes))),
     }
 }
 
@@ -191,30 +189,41 @@ fn beginning(bytes: &[u8]) -> String {
 }
 
 /// Why `wasm`, which the engine refused, cannot be compiled.
-fn refusal(engine: &Engine, wasm: &[u8], name: &str, error: &wasmtime::Error) -> Error {
+fn refusal(engine: &Engine, wasm: &[u8], error: &wasmtime::Error) -> Error {
     let enabled = engine.settings().features;
     match features::needed(wasm) {
         Err(invalid) => {
             let offset = invalid.offset();
             let text = invalid.message();
             let first = text.lines().next().unwrap_or_default();
-            let what = if offset >= wasm.len() { "truncated or invalid" } else { "invalid" };
-            Error::new(ErrorKind::InvalidModule, format!("{name} is {what} at offset {offset:#x}: {first}")).with_detail(chain(error))
+            let what = if offset >= wasm.len() || text.starts_with("unexpected end") {
+                "truncated or invalid"
+            } else {
+                "invalid"
+            };
+            Error::new(ErrorKind::InvalidModule, format!("it is {what} at offset {offset:#x}: {first}"))
+                .with_detail(chain(error))
         }
         Ok(needed) if needed & !enabled != 0 => {
             let missing = features::names(needed & !enabled);
-            let (first, plural) = (missing[0], if missing.len() == 1 { "proposal" } else { "proposals" });
-            let message = format!("{name} needs the WebAssembly {plural} {}, which is off; turn it on with -W {first}", missing.join(", "));
+            let first = missing[0];
+            let message = match missing.len() {
+                1 => format!("it needs the WebAssembly proposal {first}, which is switched off"),
+                _ => format!(
+                    "it needs the WebAssembly proposals {}, which are off; turn them on with -W",
+                    missing.join(", ")
+                ),
+            };
             Error::new(ErrorKind::UnsupportedFeature, message).with_detail(chain(error))
         }
         // Valid, but beyond what the pool or the compiler can do.
-        Ok(_) => Error::from_wasmtime(ErrorKind::UnsupportedFeature, &format!("{name} cannot be run by this engine"), error),
+        Ok(_) => Error::from_wasmtime(ErrorKind::UnsupportedFeature, "this engine cannot run it", error),
     }
 }
 
 fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Result<Module, Error> {
-    let shown = if name.is_empty() { "the module" } else { name };
-    let (wasm, kind) = binary(bytes, shown)?;
+    // Messages say "it": who shows them knows what the file is called.
+    let (wasm, kind) = binary(bytes)?;
     let component = kind == ModuleKind::Component;
     let wasmtime = if component { engine.components()? } else { engine.core() };
     let cache = engine.cache().filter(|_| use_cache);
@@ -232,7 +241,7 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
         true => Component::from_binary(wasmtime, &wasm).map(Code::Component),
         false => wasmtime::Module::from_binary(wasmtime, &wasm).map(Code::Core),
     };
-    let code = compiled.map_err(|error| refusal(&engine, &wasm, shown, &error))?;
+    let code = compiled.map_err(|error| refusal(&engine, &wasm, &error))?;
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Ok(bytes) = serialize(&code)
     {
@@ -306,18 +315,17 @@ pub unsafe extern "C" fn weft_module_load_precompiled(
     guard(|| {
         let engine = unsafe { Engine::share(engine) };
         let (name, _) = unsafe { self::options(options) }?;
-        let shown = if name.is_empty() { "the module" } else { name };
         let bytes = unsafe { slice(bytes, size) };
         let component = match detect(bytes) {
             ModuleKind::PrecompiledCore => false,
             ModuleKind::PrecompiledComponent => true,
-            _ => return Err(Error::new(ErrorKind::BadArgument, format!("{shown} is not precompiled"))),
+            _ => return Err(Error::new(ErrorKind::BadArgument, "it is not precompiled")),
         };
         let wasmtime = if component { engine.components()? } else { engine.core() };
         // SAFETY: passed on to the caller, see above.
         let code = unsafe { deserialize(wasmtime, bytes, component) }.map_err(|error| {
-            let what = format!("{shown} was precompiled by another version or for other settings; compile it anew");
-            Error::from_wasmtime(ErrorKind::NotPrecompiledForThisEngine, &what, &error)
+            let what = "it was precompiled by another version or for other settings; compile it anew";
+            Error::from_wasmtime(ErrorKind::NotPrecompiledForThisEngine, what, &error)
         })?;
         let new = Module::new(engine.clone(), code, name, false);
         unsafe { module.write(Arc::into_raw(Arc::new(new)).cast_mut()) };
@@ -332,7 +340,7 @@ pub unsafe extern "C" fn weft_module_serialize(module: *const Module, bytes: *mu
     guard(|| {
         let module = unsafe { &*module };
         let code = serialize(&module.code).map_err(|error| {
-            Error::from_wasmtime(ErrorKind::Internal, &format!("{} cannot be written out", module.name()), &error)
+            Error::from_wasmtime(ErrorKind::Internal, "its machine code cannot be written out", &error)
         })?;
         unsafe { bytes.write(give_bytes(code)) };
         Ok(())
@@ -372,7 +380,9 @@ pub unsafe extern "C" fn weft_module_entry(module: *const Module) -> Entry {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_exports_function(module: *const Module, name: Str) -> bool {
     debug_assert!(!module.is_null());
-    let Ok(name) = (unsafe { name.text("a function's name") }) else { return false };
+    let Ok(name) = (unsafe { name.text("a function's name") }) else {
+        return false;
+    };
     match unsafe { &(*module).code } {
         Code::Core(module) => is_function(module, name),
         Code::Component(component) => crate::component::find_function(component, name).is_some(),

@@ -144,11 +144,20 @@ impl Finished {
     }
 
     pub(crate) fn failed(error: Error) -> Finished {
-        Finished { message: error.message.clone(), error: Some(Box::new(error)), ..Finished::new(OutcomeKind::Failed, String::new()) }
+        Finished {
+            message: error.message.clone(),
+            error: Some(Box::new(error)),
+            ..Finished::new(OutcomeKind::Failed, String::new())
+        }
     }
 
     pub(crate) fn limit(limit: LimitReached) -> Finished {
         Finished { limit, ..Finished::new(OutcomeKind::Limit, limit.to_string()) }
+    }
+
+    /// The same, but known to be due to a limit.
+    pub(crate) fn at_limit(self, limit: LimitReached) -> Finished {
+        Finished { backtrace: self.backtrace, ..Finished::limit(limit) }
     }
 
     fn trapped(code: TrapCode, name: &str, message: String) -> Finished {
@@ -179,7 +188,7 @@ impl Finished {
         if let Some(limit) = error.downcast_ref::<LimitReached>() {
             return Finished::limit(*limit);
         }
-        if let Some(limit) = limit_in_text(program, error) {
+        if let Some(limit) = limit_in_text(error) {
             return Finished::limit(limit);
         }
         if let Some(HostTrap(host)) = error.downcast_ref() {
@@ -204,8 +213,7 @@ impl Finished {
             let first = cause.lines().next().unwrap_or(&text).to_string();
             return Finished::trapped(TrapCode::Host, "host function failed", first);
         }
-        let what = format!("{} cannot be started", program.module().name());
-        Finished::failed(Error::from_wasmtime(ErrorKind::Internal, &what, error))
+        Finished::failed(Error::from_wasmtime(ErrorKind::Internal, "it cannot be started", error))
     }
 
     pub(crate) fn view(&self) -> Outcome {
@@ -257,7 +265,7 @@ fn with_fault(name: &str, error: &wasmtime::Error) -> String {
 }
 
 /// Wasmtime itself counts the instances, memories and tables of components, and says so in text only.
-fn limit_in_text(program: &Program, error: &wasmtime::Error) -> Option<LimitReached> {
+fn limit_in_text(error: &wasmtime::Error) -> Option<LimitReached> {
     let text = error.root_cause().to_string();
     let (what, asked) = text.strip_prefix("resource limit exceeded: ")?.split_once(" count too high at ")?;
     let kind = match what {
@@ -266,7 +274,6 @@ fn limit_in_text(program: &Program, error: &wasmtime::Error) -> Option<LimitReac
         "table" => LimitKind::Tables,
         _ => return None,
     };
-    let _ = program;
     let asked = asked.trim().parse().ok()?;
     Some(LimitReached { kind, value: asked - 1, asked })
 }

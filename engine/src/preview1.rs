@@ -44,7 +44,11 @@ fn enter<'m>(caller: &mut Caller<'_, Guest>) -> Result<(Box<WasiP1Ctx>, GuestMem
 }
 
 /// Runs a function that may wait.
-async fn watched<T>(caller: &Caller<'_, Guest>, name: &'static WaitName, function: impl Future<Output = Result<T>>) -> Result<T> {
+async fn watched<T>(
+    caller: &Caller<'_, Guest>,
+    name: &'static WaitName,
+    function: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let shared = caller.data().shared;
     let mut function = pin!(function);
     let mut waited = false;
@@ -154,9 +158,13 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
             0
         })
     })?;
-    linker.func_wrap_async(MODULE, "poll_oneoff", |caller: Caller<'_, Guest>, (subscriptions, events, count, size): (i32, i32, i32, i32)| {
-        Box::new(poll_oneoff(caller, subscriptions, events, count, size))
-    })?;
+    linker.func_wrap_async(
+        MODULE,
+        "poll_oneoff",
+        |caller: Caller<'_, Guest>, (subscriptions, events, count, size): (i32, i32, i32, i32)| {
+            Box::new(poll_oneoff(caller, subscriptions, events, count, size))
+        },
+    )?;
     linker.func_wrap(MODULE, "proc_exit", |mut caller: Caller<'_, Guest>, code: i32| -> Result<()> {
         caller.data_mut().limiter.count_host_call();
         Err(quiet(Exit(code)))
@@ -179,11 +187,18 @@ fn announce_yield(hooks: &Hooks, shared: SharedRef) {
 }
 
 /// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook. Everything else is wasmtime-wasi's business.
-async fn poll_oneoff(mut caller: Caller<'_, Guest>, subscriptions: i32, events: i32, count: i32, size: i32) -> Result<i32> {
+async fn poll_oneoff(
+    mut caller: Caller<'_, Guest>,
+    subscriptions: i32,
+    events: i32,
+    count: i32,
+    size: i32,
+) -> Result<i32> {
     static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi poll_oneoff".to_string() });
     let shared = caller.data().shared;
     let (mut wasi, mut memory) = enter(&mut caller)?;
-    let clocks = if shared.hooks.sleep.is_some() { Clocks::read(&mut wasi, &mut memory, subscriptions, count) } else { None };
+    let clocks =
+        if shared.hooks.sleep.is_some() { Clocks::read(&mut wasi, &mut memory, subscriptions, count) } else { None };
     let result = match clocks {
         Some(clocks) => {
             let sleep = Sleep { shared, deadline_ns: clocks.deadline_ns, op: std::ptr::null_mut() };
@@ -193,7 +208,10 @@ async fn poll_oneoff(mut caller: Caller<'_, Guest>, subscriptions: i32, events: 
             };
             watched(&caller, &NAME, slept).await.and_then(|()| clocks.report(&mut wasi, &mut memory, events, size))
         }
-        None => watched(&caller, &NAME, functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size)).await,
+        None => {
+            watched(&caller, &NAME, functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size))
+                .await
+        }
     };
     caller.data_mut().wasi = Some(Exclusive::new(wasi));
     result
@@ -220,7 +238,9 @@ impl Clocks {
         let mut deadlines = Vec::with_capacity(count as usize);
         for subscription in subscriptions.iter() {
             let subscription = memory.read(subscription.ok()?).ok()?;
-            let types::SubscriptionU::Clock(clock) = subscription.u else { return None };
+            let types::SubscriptionU::Clock(clock) = subscription.u else {
+                return None;
+            };
             let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
             let now = now(wasi, memory, types::Clockid::Monotonic)?;
             let deadline_ns = match (clock.id, absolute) {

@@ -37,9 +37,9 @@ impl Program {
         let (kind, wasi) = match module.code() {
             Code::Core(code) => {
                 let wasi = code.imports().any(|import| provide::is_wasi(import.module()));
-                (ProgramKind::Core(link_core(linker, &module, code)?), wasi)
+                (ProgramKind::Core(link_core(linker, code)?), wasi)
             }
-            Code::Component(component) => (ProgramKind::Component(ComponentProgram::new(&module, component)?), true),
+            Code::Component(component) => (ProgramKind::Component(ComponentProgram::new(component)?), true),
         };
         Ok(Program { module, kind, wasi })
     }
@@ -68,7 +68,7 @@ impl Program {
 }
 
 /// The error for imports that nobody provides: the first in the message, all in the detail.
-pub(crate) fn missing_imports(name: &str, missing: &[(String, String)]) -> Error {
+pub(crate) fn missing_imports(missing: &[(String, String)]) -> Error {
     let line = |(module, field): &(String, String)| {
         let full = if field.is_empty() { module.clone() } else { format!("{module}.{field}") };
         format!("{full}: {}", provide::hint(module, field))
@@ -78,11 +78,14 @@ pub(crate) fn missing_imports(name: &str, missing: &[(String, String)]) -> Error
         count => format!(" (and {count} more)"),
     };
     let all = missing.iter().map(line).collect::<Vec<_>>().join("\n");
-    Error::new(ErrorKind::MissingImport, format!("{name} imports {}{more}", line(&missing[0]).replacen(": ", ", which nobody provides: ", 1)))
-        .with_detail(all)
+    Error::new(
+        ErrorKind::MissingImport,
+        format!("it imports {}{more}", line(&missing[0]).replacen(": ", ", which nobody provides: ", 1)),
+    )
+    .with_detail(all)
 }
 
-fn link_core(linker: &Linker, module: &Module, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+fn link_core(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
     let missing: Vec<_> = code
         .imports()
         .filter(|import| !linker.defines(import.module(), import.name()))
@@ -90,13 +93,13 @@ fn link_core(linker: &Linker, module: &Module, code: &wasmtime::Module) -> Resul
         .map(|import| (import.module().to_string(), import.name().to_string()))
         .collect();
     if !missing.is_empty() {
-        return Err(missing_imports(module.name(), &missing));
+        return Err(missing_imports(&missing));
     }
     // All names are there: what can still be wrong are the types.
     let pre = linker.functions().instantiate_pre(code).map_err(|error| {
         let text = chain(&error);
         let what = text.lines().collect::<Vec<_>>().join(": ");
-        Error::new(ErrorKind::MissingImport, format!("{} imports something as another type than is provided: {what}", module.name()))
+        Error::new(ErrorKind::MissingImport, format!("it imports something as another type than is provided: {what}"))
             .with_detail(text)
     })?;
     let required = code.resources_required();
@@ -106,7 +109,11 @@ fn link_core(linker: &Linker, module: &Module, code: &wasmtime::Module) -> Resul
 /// Links `module`: host functions of `linker` first, then WASI if the module imports it (preview 1 for core modules, 0.2 and 0.3 for components). Keeps the module alive.
 /// Errors: MissingImport, BadArgument. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_program_new(linker: *const Linker, module: *const Module, program: *mut *mut Program) -> *mut Error {
+pub unsafe extern "C" fn weft_program_new(
+    linker: *const Linker,
+    module: *const Module,
+    program: *mut *mut Program,
+) -> *mut Error {
     debug_assert!(!linker.is_null() && !program.is_null());
     guard(|| {
         let module = unsafe { Module::share(module) };

@@ -56,7 +56,8 @@ pub const PREVIEW1_FUNCTIONS: &[&str] = &[
 const NOT_IN_UNSTABLE: &[&str] = &["sock_accept"];
 
 /// The packages of WASI that components get.
-const WASI_PACKAGES: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const WASI_PACKAGES: &[&str] =
+    &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// What is built in under this name, for a core module: "wasi preview 1" or nothing.
 pub fn core(module: &str, name: &str) -> Option<&'static str> {
@@ -98,11 +99,18 @@ pub fn hint(module: &str, name: &str) -> String {
         ("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__", _) => {
             "it belongs to wasm-bindgen's JavaScript; compile the program for wasm32-wasip1".to_string()
         }
-        ("env", name) if name.starts_with("emscripten_") || name.starts_with("invoke_") || name.starts_with("__syscall_") => {
-            "it belongs to Emscripten's JavaScript; compile the program with a WASI SDK or with -sSTANDALONE_WASM".to_string()
+        ("env", name)
+            if name.starts_with("emscripten_") || name.starts_with("invoke_") || name.starts_with("__syscall_") =>
+        {
+            "it belongs to Emscripten's JavaScript; compile the program with a WASI SDK or with -sSTANDALONE_WASM"
+                .to_string()
         }
-        ("env", "memory") => "the program that embeds it would have to, or, for threads, wasi-threads, which is not provided".to_string(),
-        _ if module.starts_with("wasi:") => "it belongs to WASI of another version, or to a part of it that is not provided".to_string(),
+        ("env", "memory") => {
+            "the program that embeds it would have to, or, for threads, wasi-threads, which is not provided".to_string()
+        }
+        _ if module.starts_with("wasi:") => {
+            "it belongs to WASI of another version, or to a part of it that is not provided".to_string()
+        }
         _ => "a program that embeds it would have to, as a host function".to_string(),
     }
 }

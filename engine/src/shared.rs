@@ -29,7 +29,7 @@ pub struct Shared {
     pub process: *mut c_void,
     /// The task of the poll under way.
     pub task: Cell<*mut c_void>,
-    /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`).
+    /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`); of components, the poll under way ends in a yield.
     pub yielding: Cell<bool>,
     /// Wakers that are not ours (of futures inside futures) whose owners wait for a hook: a hook can only wake the task, so the next poll wakes them all.
     foreign: UnsafeCell<Vec<Waker>>,
@@ -133,7 +133,8 @@ impl Shared {
         loop {
             self.serve(None);
             // A thread that is filling the slot is a few instructions away from waiting; served in the next round.
-            let closed = self.request.compare_exchange(REQUEST_NONE, REQUEST_CLOSED, Ordering::AcqRel, Ordering::Acquire);
+            let closed =
+                self.request.compare_exchange(REQUEST_NONE, REQUEST_CLOSED, Ordering::AcqRel, Ordering::Acquire);
             match closed {
                 Ok(_) | Err(REQUEST_CLOSED) => return,
                 Err(_) => std::hint::spin_loop(),

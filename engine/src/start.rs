@@ -6,7 +6,7 @@ use crate::component::{find_function, function_names, parse_args};
 use crate::error::{Error, ErrorKind};
 use crate::guest::Guest;
 use crate::linker::{from_wasmtime, to_wasmtime};
-use crate::module::{Code, Module};
+use crate::module::Code;
 use crate::outcome::Finished;
 use crate::program::{CoreProgram, Program, ProgramKind};
 use wasmtime::component::ComponentExportIndex;
@@ -41,22 +41,26 @@ impl Start {
         let entry = unsafe { config.entry.text("the name of the function to call") }?;
         let values = unsafe { slice(config.args, config.nargs) };
         let texts = unsafe { slice(config.text_args, config.ntext_args) };
-        let texts: Vec<&str> = texts.iter().map(|text| unsafe { text.text("an argument") }).collect::<Result<_, _>>()?;
+        let texts: Vec<&str> =
+            texts.iter().map(|text| unsafe { text.text("an argument") }).collect::<Result<_, _>>()?;
         if !values.is_empty() && !texts.is_empty() {
             return Err(Error::new(ErrorKind::BadArgument, "arguments are given both as values and as text"));
         }
         let module = program.module();
         match (module.code(), program.kind()) {
-            (Code::Core(code), _) => unsafe { core(module, code, entry, values, &texts) },
+            (Code::Core(code), _) => unsafe { core(code, entry, values, &texts) },
             (Code::Component(_), ProgramKind::Component(component)) if entry.is_empty() && component.is_command() => {
                 Ok(Start::ComponentCommand)
             }
             (Code::Component(component), _) => {
                 let Some((ty, function)) = find_function(component, entry) else {
-                    return Err(no_entry(module, entry, "wasi:cli/run", function_names(component)));
+                    return Err(no_entry(entry, "wasi:cli/run", function_names(component)));
                 };
                 if !values.is_empty() {
-                    return Err(Error::new(ErrorKind::BadArgument, "arguments of a component's function are given as text"));
+                    return Err(Error::new(
+                        ErrorKind::BadArgument,
+                        "arguments of a component's function are given as text",
+                    ));
                 }
                 let args = parse_args(entry, &ty, &texts)?;
                 Ok(Start::ComponentFunction { function, args, results: ty.results().len() })
@@ -114,12 +118,11 @@ async fn call_plain(store: &mut Store<Guest>, function: Func) -> Result<(), (boo
     function.call_async(store, ()).await.map_err(|error| (true, error))
 }
 
-fn no_entry(module: &Module, entry: &str, default: &str, functions: Vec<String>) -> Error {
-    let name = module.name();
+fn no_entry(entry: &str, default: &str, functions: Vec<String>) -> Error {
     let what = if entry.is_empty() {
-        format!("{name} has no entry point: it does not export {default}")
+        format!("it has no entry point: it does not export {default}")
     } else {
-        format!("{name} does not export a function {entry}")
+        format!("it does not export a function {entry}")
     };
     let shown = functions.iter().take(NAMES_MAX).cloned().collect::<Vec<_>>().join(", ");
     let more = if functions.len() > NAMES_MAX { ", ..." } else { "" };
@@ -133,13 +136,7 @@ fn no_entry(module: &Module, entry: &str, default: &str, functions: Vec<String>)
 
 /// # Safety
 /// The payloads of `values` are of their kinds.
-unsafe fn core(
-    module: &Module,
-    code: &wasmtime::Module,
-    entry: &str,
-    values: &[Val],
-    texts: &[&str],
-) -> Result<Start, Error> {
+unsafe fn core(code: &wasmtime::Module, entry: &str, values: &[Val], texts: &[&str]) -> Result<Start, Error> {
     const DEFAULT: &str = "_start";
     const INITIALIZE: &str = "_initialize";
     let function = |name: &str| match code.get_export(name) {
@@ -149,11 +146,11 @@ unsafe fn core(
     let wanted = if entry.is_empty() { DEFAULT } else { entry };
     let Some((ty, export)) = function(wanted) else {
         let functions = code.exports().filter(|export| matches!(export.ty(), ExternType::Func(_)));
-        return Err(no_entry(module, entry, DEFAULT, functions.map(|export| export.name().to_string()).collect()));
+        return Err(no_entry(entry, DEFAULT, functions.map(|export| export.name().to_string()).collect()));
     };
     let plain = ty.params().len() == 0 && ty.results().len() == 0;
     if entry.is_empty() && !plain {
-        let message = format!("{} has no entry point: its _start takes or returns values, {}", module.name(), show_type(&ty));
+        let message = format!("it has no entry point: its _start takes or returns values, {}", show_type(&ty));
         return Err(Error::new(ErrorKind::NoEntryPoint, message));
     }
     let initialize = function(INITIALIZE)
@@ -204,7 +201,9 @@ fn parse(function: &str, ty: &ValType, text: &str) -> Result<wasmtime::Val, Erro
             return Err(Error::new(ErrorKind::BadArgument, message));
         }
     };
-    value.ok_or_else(|| Error::new(ErrorKind::BadArgument, format!("\"{text}\" is not a value of type {ty}, which {function} takes")))
+    value.ok_or_else(|| {
+        Error::new(ErrorKind::BadArgument, format!("\"{text}\" is not a value of type {ty}, which {function} takes"))
+    })
 }
 
 /// An integer that fits into `bits`, read as signed or unsigned; its bits, sign-extended.
@@ -233,7 +232,9 @@ fn show(value: &wasmtime::Val) -> String {
         wasmtime::Val::F32(bits) => f32::from_bits(*bits).to_string(),
         wasmtime::Val::F64(bits) => f64::from_bits(*bits).to_string(),
         wasmtime::Val::V128(value) => format!("{:#034x}", value.as_u128()),
-        wasmtime::Val::FuncRef(None) | wasmtime::Val::ExternRef(None) | wasmtime::Val::AnyRef(None) => "null".to_string(),
+        wasmtime::Val::FuncRef(None) | wasmtime::Val::ExternRef(None) | wasmtime::Val::AnyRef(None) => {
+            "null".to_string()
+        }
         wasmtime::Val::FuncRef(_) => "<funcref>".to_string(),
         wasmtime::Val::ExternRef(_) => "<externref>".to_string(),
         wasmtime::Val::AnyRef(_) => "<anyref>".to_string(),

@@ -37,7 +37,9 @@ impl WriteEnd {
     /// Preview 1 knows a broken pipe only as a failed operation, 0.2 only as a closed stream.
     fn into_stream_error(self, preview1: bool) -> StreamError {
         match self {
-            WriteEnd::Closed if preview1 => StreamError::LastOperationFailed(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+            WriteEnd::Closed if preview1 => {
+                StreamError::LastOperationFailed(io::Error::from_raw_os_error(libc::EPIPE).into())
+            }
             WriteEnd::Closed => StreamError::Closed,
             WriteEnd::Stop => {
                 let limit = LimitReached { kind: LimitKind::Output, value: 0, asked: 0 };
@@ -95,7 +97,9 @@ struct Writer {
 
 impl Writer {
     fn write_some(&self, bytes: &[u8]) -> Result<usize, WriteEnd> {
-        let Some(write) = self.shared.hooks.write else { return Ok(bytes.len()) };
+        let Some(write) = self.shared.hooks.write else {
+            return Ok(bytes.len());
+        };
         // SAFETY: arguments as promised in the header.
         let taken = unsafe { write(self.shared.process, self.stream, bytes.as_ptr(), bytes.len()) };
         usize::try_from(taken).map(|taken| taken.min(bytes.len())).map_err(|_| WriteEnd::from_hook(taken))
@@ -103,7 +107,9 @@ impl Writer {
 
     /// How much the hook would take; 0 = `task`, if there is one, will be woken.
     fn room(&self, task: bool) -> Result<usize, WriteEnd> {
-        let Some(ready) = self.shared.hooks.write_ready else { return Ok(WRITE_AT_ONCE) };
+        let Some(ready) = self.shared.hooks.write_ready else {
+            return Ok(WRITE_AT_ONCE);
+        };
         let task = if task { self.shared.task.get() } else { std::ptr::null_mut() };
         // SAFETY: arguments as promised in the header.
         let room = unsafe { ready(self.shared.process, self.stream, task) };

@@ -21,6 +21,10 @@ struct Stored {
     task: *mut c_void,
 }
 
+// SAFETY: the hooks for tasks may be called from any thread.
+unsafe impl Send for Stored {}
+unsafe impl Sync for Stored {}
+
 impl Drop for Stored {
     fn drop(&mut self) {
         if let Some(release) = self.hooks.task_release {

@@ -192,7 +192,10 @@ pub unsafe extern "C" fn weft_wasi_config_env(config: *mut WasiConfig, name: Str
     guard(|| {
         let name = unsafe { c_text(name, "the name of an environment variable") }?;
         if name.is_empty() || name.contains('=') {
-            return Err(Error::new(ErrorKind::BadArgument, format!("\"{name}\" cannot be the name of an environment variable")));
+            return Err(Error::new(
+                ErrorKind::BadArgument,
+                format!("\"{name}\" cannot be the name of an environment variable"),
+            ));
         }
         let value = unsafe { c_text(value, &format!("the environment variable {name}")) }?;
         set_env(&mut unsafe { &mut *config }.env, name, value);
@@ -216,7 +219,12 @@ pub unsafe extern "C" fn weft_wasi_config_inherit_env(config: *mut WasiConfig) -
 
 /// Gives the guest the directory `host`, under the name `guest`. Errors: Io (missing, not a directory, no permission; names the path), BadArgument.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn weft_wasi_config_dir(config: *mut WasiConfig, host: Str, guest: Str, read_only: bool) -> *mut Error {
+pub unsafe extern "C" fn weft_wasi_config_dir(
+    config: *mut WasiConfig,
+    host: Str,
+    guest: Str,
+    read_only: bool,
+) -> *mut Error {
     debug_assert!(!config.is_null());
     guard(|| {
         let host = unsafe { c_text(host, "the path of a directory") }?;

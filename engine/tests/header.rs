@@ -7,7 +7,21 @@ fn the_committed_header_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("engine/cbindgen.toml");
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["abi", "hooks", "error", "engine", "features", "module", "inspect", "wasi", "backtrace", "linker", "program", "outcome", "call"] {
+    for file in [
+        "abi",
+        "hooks",
+        "error",
+        "engine",
+        "features",
+        "module",
+        "inspect",
+        "wasi",
+        "backtrace",
+        "linker",
+        "program",
+        "outcome",
+        "call",
+    ] {
         builder = builder.with_src(root.join(format!("src/{file}.rs")));
     }
     let mut generated = Vec::new();

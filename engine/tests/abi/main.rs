@@ -1,8 +1,13 @@
 //! Tests of the engine through its C ABI, as the C++ side uses it.
 
+mod backtraces;
+mod boundary;
+mod cache;
+mod components;
 mod host_functions;
-mod lifecycle;
 mod limits;
+mod modules;
 mod running;
+mod stdio;
 mod support;
 mod waiting;

@@ -88,10 +88,18 @@ fn wrong_entries_and_arguments_are_refused() {
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert!(failure.message.contains(part), "{failure:?}");
     };
-    refuse(Setup::new(), ErrorKind::NoEntryPoint, "does not export _start; its functions, to be called with --invoke, are: add, r");
+    refuse(
+        Setup::new(),
+        ErrorKind::NoEntryPoint,
+        "does not export _start; its functions, to be called with --invoke, are: add, r",
+    );
     refuse(Setup::new().entry("sub"), ErrorKind::NoEntryPoint, "does not export a function sub");
     refuse(Setup::new().entry("add"), ErrorKind::BadArgument, "(i32, i32) -> (i32): it takes 2 arguments, not 0");
-    refuse(Setup::new().entry("add").text_args(&["1", "x"]), ErrorKind::BadArgument, "\"x\" is not a value of type i32");
+    refuse(
+        Setup::new().entry("add").text_args(&["1", "x"]),
+        ErrorKind::BadArgument,
+        "\"x\" is not a value of type i32",
+    );
     refuse(Setup::new().entry("add").text_args(&["1", "4294967296"]), ErrorKind::BadArgument, "4294967296");
     refuse(Setup::new().entry("r").text_args(&["null"]), ErrorKind::BadArgument, "takes a reference");
     let values = [Val { kind: ValKind::I64, of: ValPayload { i64: 0 } }; 2];
@@ -133,10 +141,12 @@ fn arguments_and_environment_reach_the_guest() {
 #[test]
 fn a_wrong_wasi_configuration_is_refused() {
     let config = wasi(|_| std::ptr::null_mut());
-    let failure = check(unsafe { weft_wasi_config_dir(config.0, text("/no/such/place"), text("/"), true) }).unwrap_err();
+    let failure =
+        check(unsafe { weft_wasi_config_dir(config.0, text("/no/such/place"), text("/"), true) }).unwrap_err();
     assert_eq!((failure.kind, failure.message.as_str()), (ErrorKind::Io, "/no/such/place: no such file or directory"));
     let file = std::env::current_exe().unwrap();
-    let failure = check(unsafe { weft_wasi_config_dir(config.0, text(file.to_str().unwrap()), text("/"), true) }).unwrap_err();
+    let failure =
+        check(unsafe { weft_wasi_config_dir(config.0, text(file.to_str().unwrap()), text("/"), true) }).unwrap_err();
     assert!(failure.message.ends_with(": not a directory"), "{failure:?}");
     let failure = check(unsafe { weft_wasi_config_arg(config.0, text("a\0b")) }).unwrap_err();
     assert_eq!(failure.kind, ErrorKind::BadArgument);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use weft_engine::abi::{Poll, Str, Val};
 use weft_engine::backtrace::{self, Backtrace, Frame};
 use weft_engine::call::{self, Call, CallConfig};
@@ -106,8 +106,6 @@ unsafe extern "C-unwind" fn task_release(task: *mut c_void) {
 #[derive(Default)]
 pub struct Process {
     pub decisions: Mutex<VecDeque<Decision>>,
-    /// Bumps the epoch again after each decision, so that the next check asks again.
-    pub keep_ticking: AtomicPtr<Engine>,
     pub epoch_checks: AtomicUsize,
     pub yields: AtomicUsize,
     pub output: Mutex<Vec<u8>>,
@@ -153,10 +151,6 @@ unsafe fn process<'a>(process: *mut c_void) -> &'a Process {
 unsafe extern "C-unwind" fn epoch(pointer: *mut c_void) -> Decision {
     let process = unsafe { process(pointer) };
     process.epoch_checks.fetch_add(1, Ordering::SeqCst);
-    let engine = process.keep_ticking.load(Ordering::SeqCst);
-    if !engine.is_null() {
-        unsafe { engine::weft_engine_increment_epoch(engine) };
-    }
     process.decisions.lock().unwrap().pop_front().unwrap_or(Decision::Continue)
 }
 
@@ -180,7 +174,7 @@ unsafe extern "C-unwind" fn write_ready(pointer: *mut c_void, _: u32, task: *mut
     let process = unsafe { process(pointer) };
     let mut room = process.room.lock().unwrap();
     if task.is_null() {
-        return room.front().copied().unwrap_or(65536);
+        return room.front().copied().filter(|answer| *answer < 0).unwrap_or(65536);
     }
     let answer = room.pop_front().unwrap_or(65536);
     if answer == 0 {
@@ -212,7 +206,12 @@ unsafe extern "C-unwind" fn read(pointer: *mut c_void, buffer: *mut u8, capacity
 }
 
 /// Sleeps end when `now_ns` has been moved far enough; the test wakes the task.
-unsafe extern "C-unwind" fn sleep(pointer: *mut c_void, deadline_ns: u64, task: *mut c_void, op: *mut *mut c_void) -> Poll {
+unsafe extern "C-unwind" fn sleep(
+    pointer: *mut c_void,
+    deadline_ns: u64,
+    task: *mut c_void,
+    op: *mut *mut c_void,
+) -> Poll {
     let process = unsafe { process(pointer) };
     if process.now_ns.load(Ordering::SeqCst) as u64 >= deadline_ns {
         unsafe { *op = null_mut() };
@@ -314,7 +313,9 @@ impl Host {
         let bytes = bytes.as_ref();
         let options = ModuleOptions { name: text(name), cache: true };
         let mut module = null_mut();
-        check(unsafe { module::weft_module_compile(self.engine.0, bytes.as_ptr(), bytes.len(), &options, &mut module) })?;
+        check(unsafe {
+            module::weft_module_compile(self.engine.0, bytes.as_ptr(), bytes.len(), &options, &mut module)
+        })?;
         Ok(OwnedModule(module))
     }
 
@@ -341,6 +342,33 @@ impl Host {
 
     pub fn increment_epoch(&self) {
         unsafe { engine::weft_engine_increment_epoch(self.engine.0) };
+    }
+}
+
+/// Increments the epoch as fast as it can, until it is dropped.
+pub struct Ticker {
+    done: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub fn new(host: &Host) -> Ticker {
+        let (engine, done) = (host.engine.0 as usize, Arc::new(AtomicBool::new(false)));
+        let stop = done.clone();
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                unsafe { engine::weft_engine_increment_epoch(engine as *const Engine) };
+                std::thread::yield_now();
+            }
+        });
+        Ticker { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
     }
 }
 
