@@ -403,7 +403,7 @@ class Round {
 
 TEST(ChaosTest, NothingIsLeft) {
   const std::uint64_t seed = number_from("WEFT_CHAOS_SEED", 1);
-  const int rounds = static_cast<int>(number_from("WEFT_CHAOS_ROUNDS", 12));
+  const int rounds = static_cast<int>(number_from("WEFT_CHAOS_ROUNDS", 30));
   std::cout << "chaos: WEFT_CHAOS_SEED=" << seed << " WEFT_CHAOS_ROUNDS=" << rounds << std::endl;
   std::size_t descriptors = 0;
   std::size_t threads = 0;
