@@ -70,9 +70,6 @@ Result<void> write_file(const std::filesystem::path& path, const std::vector<std
 int compile_program(const Settings& settings) {
   Console console({.live = platform::is_terminal(kErr) && !settings.quiet});
   const std::string& program = settings.operands.front();
-  if (looks_precompiled(program)) {
-    return report_error(console, {ErrorKind::kInvalidModule, program + ": is compiled already; give the .wasm file", {}});
-  }
   RuntimeOptions options;
   options.workers = 1;
   options.processes_max = 1;
@@ -86,7 +83,7 @@ int compile_program(const Settings& settings) {
   const auto begun = std::chrono::steady_clock::now();
   Result<Module> module = [&] {
     const std::jthread clock([&](const std::stop_token& stop) { show_seconds(stop, console, program); });
-    return runtime->load(program);
+    return load_program(*runtime, program, false);
   }();
   console.set_status({});
   if (!module) return report_error(console, module.error(), program);

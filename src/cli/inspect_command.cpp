@@ -10,7 +10,7 @@ int inspect_program(const Settings& settings, Console& console) {
   const std::string& program = settings.operands.front();
   const Result<std::vector<std::uint8_t>> bytes = read_file(program);
   if (!bytes) return report_error(console, bytes.error(), program);
-  if (looks_precompiled(program)) {
+  if (looks_precompiled(*bytes)) {
     return report_error(
         console, {ErrorKind::kInvalidModule, program + ": is precompiled; inspect the .wasm file that it was made from", {}});
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,12 @@ namespace weft::cli {
 std::string short_name(const std::string& path);
 
 // Made by `weft compile`?
-bool looks_precompiled(const std::string& path);
+bool looks_precompiled(std::span<const std::uint8_t> bytes);
 
 Result<Module> load_program(const Runtime& runtime, const std::string& path, bool allow_precompiled);
 
-// For the commands that read the bytes themselves. kNotFound, kPermission, kIo (also for a directory).
+// All of a file, read once from its beginning to its end, so that a pipe will do. Of what cannot be a program only the beginning. kNotFound,
+// kPermission, kIo (also for a directory).
 Result<std::vector<std::uint8_t>> read_file(const std::string& path);
 
 }  // namespace weft::cli

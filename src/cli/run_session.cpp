@@ -134,16 +134,23 @@ int RunSession::start() {
 Result<Program> RunSession::prepare() {
   Result<Module> module = load();
   if (!module) return std::unexpected(std::move(module.error()));
-  Result<ProcessSpec> spec = make_spec(std::move(*module));
-  if (!spec) return std::unexpected(std::move(spec.error()));
-  return runtime_->prepare(std::move(*spec));
+  return runtime_->prepare(make_spec(std::move(*module)));
 }
 
-// Compiling may take a while: it happens on a thread of its own, while this one listens to Ctrl-C.
+// Compiling may take a while, and so may input that is still being typed: both happen on a thread of their own, while this one
+// listens to Ctrl-C.
 Result<Module> RunSession::load() {
   std::optional<Result<Module>> module;
   std::jthread loader([this, &module, inbox = inbox_] {
     Result<Module> loaded = load_program(*runtime_, settings_.program, settings_.allow_precompiled);
+    if (loaded && input_text_wanted()) {
+      Result<std::string> text = read_standard_input();
+      if (text) {
+        input_text_ = std::move(*text);
+      } else {
+        loaded = std::unexpected(std::move(text.error()));
+      }
+    }
     const std::lock_guard lock(inbox->mutex);
     module.emplace(std::move(loaded));
     inbox->loaded = true;
@@ -158,7 +165,7 @@ Result<Module> RunSession::load() {
     }
     const Duration passed = Clock::now() - begun;
     if (passed >= kSlowLoad) {
-      console_.set_status(fmt::format("weft: compiling {} … {} s", settings_.program,
+      console_.set_status(fmt::format("weft: {} {} … {} s", input_text_wanted() ? "preparing" : "compiling", settings_.program,
                                       std::chrono::duration_cast<std::chrono::seconds>(passed).count()));
     }
     wait(console_.live() ? std::optional<Duration>(std::chrono::milliseconds(250)) : std::nullopt);
@@ -168,7 +175,7 @@ Result<Module> RunSession::load() {
   return std::move(*module);
 }
 
-Result<ProcessSpec> RunSession::make_spec(Module module) const {
+ProcessSpec RunSession::make_spec(Module module) const {
   ProcessSpec spec;
   spec.module = std::move(module);
   spec.name = name_;
@@ -201,12 +208,9 @@ Result<ProcessSpec> RunSession::make_spec(Module module) const {
     case StdinMode::kEmpty:
       spec.input = Input::empty();
       break;
-    case StdinMode::kCopy: {
-      Result<std::string> text = read_standard_input();
-      if (!text) return std::unexpected(std::move(text.error()));
-      spec.input = Input::of(std::move(*text));
+    case StdinMode::kCopy:
+      spec.input = Input::of(input_text_);
       break;
-    }
   }
   // A single guest writes straight through, unless something of weft's may stand in its way.
   spec.output = single() && !progress_ && settings_.prefix != When::kAlways ? Output::inherit() : Output::discard();
@@ -346,9 +350,9 @@ void RunSession::on_signal(platform::Signal signal) {
   const std::string by(name_of(signal));
   stop_signal_ = platform::number_of(signal);
   if (loading_) {
-    // The compiler cannot be interrupted, and nothing else has begun.
+    // Compiler and input cannot be interrupted, and nothing else has begun.
     console_.set_status({});
-    console_.say(fmt::format("weft: {} while {} was being compiled", by, settings_.program));
+    console_.say(fmt::format("weft: {} before {} began", by, settings_.program));
     platform::exit_now(kExitSignalBase + stop_signal_);
   }
   switch (stopping_) {

@@ -53,7 +53,7 @@ class RunSession {
   int start();  // 0, or the exit status of a run that never began
   Result<Program> prepare();
   Result<Module> load();
-  Result<ProcessSpec> make_spec(Module module) const;
+  ProcessSpec make_spec(Module module) const;
   static Task<void> report_end(Process process, std::uint64_t index, std::shared_ptr<Inbox> inbox);
 
   int loop();
@@ -74,6 +74,7 @@ class RunSession {
   void say_end(int status);
   Result<void> write_trace();
 
+  bool input_text_wanted() const noexcept { return settings_.stdin_mode == StdinMode::kCopy; }
   bool single() const noexcept { return settings_.copies == 1; }
   bool json_wanted() const noexcept { return settings_.json || settings_.stats == Format::kJson; }
   Output output_of_copy(std::uint64_t index);
@@ -89,6 +90,7 @@ class RunSession {
 
   std::optional<Runtime> runtime_;
   Program program_;
+  std::string input_text_;  // --stdin copy; by the loading thread, read once that has ended
   DumpServer server_;
 
   std::unordered_map<std::uint64_t, Process> alive_;  // by index

@@ -27,6 +27,10 @@ class BadFile(WeftTest):
         self.assert_begins(self.weft(self.write("zeros.wasm", bytes(100))), 65, "zeros.wasm: ")
         self.assert_begins(self.weft(self.write("random.wasm", bytes(range(128, 256)))), 65, "random.wasm: ")
 
+    def test_a_file_without_end(self):
+        for path in ("/dev/zero", "/dev/urandom"):
+            self.assert_begins(self.weft(path), 65, f"{path}: ")
+
     def test_empty_file(self):
         self.assert_begins(self.weft(self.write("empty.wasm", b"")), 65, "empty.wasm: ")
 
@@ -87,6 +91,8 @@ class BadFile(WeftTest):
     def test_precompiled_without_permission(self):
         self.assertEqual(self.weft("compile", "-q", "-o", "hello.cwasm", self.wat("hello")).status, 0)
         self.assert_says(self.weft("hello.cwasm"), 2, "hello.cwasm: ", "--allow-precompiled")
+        self.assert_begins(self.weft("inspect", "hello.cwasm"), 65, "hello.cwasm: is precompiled")
+        self.assert_begins(self.weft("compile", "hello.cwasm"), 2, "hello.cwasm: is precompiled")
         answer = self.weft("--allow-precompiled", "hello.cwasm")
         self.assertEqual((answer.status, answer.out), (0, "hello\n"), answer)
 

@@ -138,6 +138,47 @@ class Copies(WeftTest):
         self.read_until(weft.stderr, "weft: 0 of 2 done, 2 running")
 
 
+class Loading(WeftTest):
+    """While the program is read and compiled. A named pipe as the program makes that last as long as the test wants."""
+
+    def start_on_a_pipe(self):
+        pipe = self.dir / "app.wasm"
+        os.mkfifo(pipe)
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        weft = subprocess.Popen([WEFT, pipe], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, env=self.env, cwd=self.dir)
+        os.close(theirs)
+        self.addCleanup(weft.stdout.close)
+        writer = open(pipe, "wb")
+        said = b""
+        while "compiling" not in said.decode(errors="replace"):
+            said += os.read(ours, 4096)
+        return weft, writer, ours
+
+    def rest_of(self, terminal):
+        said = b""
+        while True:
+            try:
+                said += os.read(terminal, 4096)
+            except OSError:
+                return said.decode(errors="replace")
+
+    def test_says_so_when_it_takes_long(self):
+        weft, writer, terminal = self.start_on_a_pipe()
+        with writer:
+            writer.write(pathlib.Path(self.wat("hello")).read_bytes())
+        self.assertEqual(weft.stdout.read(), b"hello\n")
+        self.assertEqual(weft.wait(HANGS_S), 0)
+        self.assertTrue(self.rest_of(terminal).endswith("\r\x1b[K"), "the status line is still there")
+
+    def test_ctrl_c_ends_it_at_once(self):
+        weft, writer, terminal = self.start_on_a_pipe()
+        self.signal(weft)
+        self.assertEqual(weft.wait(HANGS_S), 130)
+        self.assertIn("weft: Ctrl-C before", self.rest_of(terminal))
+        writer.close()
+
+
 class Signals(WeftTest):
     """Ctrl-C and its relatives."""
 
