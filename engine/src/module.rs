@@ -209,10 +209,7 @@ fn refusal(engine: &Engine, wasm: &[u8], error: &wasmtime::Error) -> Error {
             let first = missing[0];
             let message = match missing.len() {
                 1 => format!("it needs the WebAssembly proposal {first}, which is switched off"),
-                _ => format!(
-                    "it needs the WebAssembly proposals {}, which are off; turn them on with -W",
-                    missing.join(", ")
-                ),
+                _ => format!("it needs the WebAssembly proposals {}, which are switched off", missing.join(", ")),
             };
             Error::new(ErrorKind::UnsupportedFeature, message).with_detail(chain(error))
         }

@@ -54,11 +54,7 @@ fn bad_bytes_are_refused() {
     refuse(&whole[..whole.len() - 3], ErrorKind::InvalidModule, "truncated or invalid at offset");
     refuse(b"(module (func (result i32)))", ErrorKind::InvalidModule, "invalid at offset");
     refuse(b"(module (fun))", ErrorKind::InvalidModule, "not valid WebAssembly text");
-    refuse(
-        b"(module (memory 1 1 shared))",
-        ErrorKind::UnsupportedFeature,
-        "proposal threads, which is off; turn it on with -W threads",
-    );
+    refuse(b"(module (memory 1 1 shared))", ErrorKind::UnsupportedFeature, "proposal threads, which is switched off");
     refuse(b"(module (tag) (memory i64 1 (pagesize 1)))", ErrorKind::UnsupportedFeature, "custom-page-sizes");
 }
 
