@@ -6,6 +6,22 @@ use weft_engine::error::ErrorKind;
 use weft_engine::hooks::Decision;
 use weft_engine::outcome::{LimitKind, OutcomeKind, TrapCode};
 
+/// A command of WASI 0.3 is run as well: its `run` is an async function there.
+#[test]
+fn a_command_of_wasi_0_3_runs() {
+    let host = Host::new();
+    let newer = |body: &str| {
+        let wat = command(body).replace("wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0");
+        wat.replace("(result (result))", "async (result (result))")
+    };
+    let (ended, _) = run(&host, newer("i32.const 0"), Setup::new());
+    assert_eq!(ended.kind, OutcomeKind::Returned, "{ended:?}");
+    let (ended, _) = run(&host, newer("i32.const 1"), Setup::new());
+    assert_eq!((ended.kind, ended.exit_code), (OutcomeKind::Exited, 1), "{ended:?}");
+    let (ended, _) = run(&host, newer("unreachable"), Setup::new());
+    assert_eq!((ended.kind, ended.trap_code), (OutcomeKind::Trapped, TrapCode::Unreachable), "{ended:?}");
+}
+
 /// A command whose `run` does what `body` says, with the result (0 = ok, 1 = failure) on the stack.
 fn command(body: &str) -> String {
     format!(

@@ -108,6 +108,20 @@ fn recursion_without_end_reaches_the_stack_limit() {
     assert_eq!(ended.backtrace[0], "test.wasm!deeper");
 }
 
+/// The heap of garbage-collected objects counts as memory.
+#[test]
+fn a_heap_of_objects_is_limited() {
+    let wat = r#"(module (type $node (struct (field (ref null $node)) (field i64)))
+        (func (export "_start") (local $list (ref null $node))
+            (loop $l (local.set $list (struct.new $node (local.get $list) (i64.const 1))) (br $l))))"#;
+    let (ended, _) = run(&Host::new(), wat, Setup::new().change(|config| config.limits.memory_bytes = 8 << 20));
+    assert_eq!(
+        (ended.kind, ended.limit, ended.limit_value),
+        (OutcomeKind::Limit, LimitKind::Memory, 8 << 20),
+        "{ended:?}"
+    );
+}
+
 /// Host calls are counted: WASI's as well as the linker's (the latter in host_functions.rs).
 #[test]
 fn host_calls_are_counted() {

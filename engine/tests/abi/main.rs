@@ -7,6 +7,7 @@ mod components;
 mod host_functions;
 mod limits;
 mod modules;
+mod real_programs;
 mod running;
 mod stdio;
 mod support;
