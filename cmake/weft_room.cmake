@@ -41,7 +41,9 @@ function(weft_room name)
     weft_test(${name}_test SOURCES ${arg_TESTS} LINKS ${library} ${arg_TEST_LINKS} LABELS ${name})
   endif()
   if(arg_MODELS AND WEFT_TESTS)
-    weft_test(${name}_model SOURCES ${arg_MODELS} ${arg_MODEL_SOURCES} LINKS weft_options LABELS ${name} model)
+    # A schedule that breaks a rule is abandoned with its stacks and whatever is on them: no leaks are looked for here.
+    weft_test(${name}_model SOURCES ${arg_MODELS} ${arg_MODEL_SOURCES} LINKS weft_options LABELS ${name} model
+      ENVIRONMENT ASAN_OPTIONS=detect_leaks=0)
     target_compile_definitions(${name}_model PRIVATE WEFT_MODEL=1)
   endif()
   if(arg_BENCHES AND WEFT_BENCHES)

@@ -100,17 +100,18 @@ TEST_F(LifetimeTest, TheLastCopyOfARuntimeGoesOnTheBlockingPool) {
   std::condition_variable changed;
   bool dropped = false;
   JoinHandle<int> handle;
+  // Outside the block: the coroutine reads its captures out of this object when it runs, which may be after the block.
+  const auto wait = [&](std::shared_ptr<Runtime> kept) -> Task<int> {
+    co_return co_await blocking([&, mine = std::move(kept)]() mutable {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return dropped; });
+      lock.unlock();
+      mine.reset();
+      return 1;
+    });
+  };
   {
     auto held = std::make_shared<Runtime>(make());
-    const auto wait = [&](std::shared_ptr<Runtime> kept) -> Task<int> {
-      co_return co_await blocking([&, mine = std::move(kept)]() mutable {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return dropped; });
-        lock.unlock();
-        mine.reset();
-        return 1;
-      });
-    };
     handle = held->start(wait(held));
   }
   {
