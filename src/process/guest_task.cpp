@@ -24,7 +24,9 @@ const char* intern(std::string_view text) {
 }  // namespace
 
 GuestTask::GuestTask(std::shared_ptr<Process::State> process, Priority priority)
-    : Task({.kind = "process", .name = process->name, .priority = priority}), process_(std::move(process)) {
+    : Task({.kind = "process", .name = process->name, .priority = priority}),
+      cpu_time_limited_(process->limits().cpu_time.has_value()),
+      process_(std::move(process)) {
   sleep_timer_.borrow_task(*this);
 }
 
@@ -59,14 +61,14 @@ sched::Poll GuestTask::run(sched::RunContext& context) {
   }
   context_ = &context;
   yielding_.reset();
-  if (process_->limits().cpu_time) context.needs_ticks();
+  if (cpu_time_limited_) context.needs_ticks();
   const bool done = call_->poll(*this);
   if (done) {
     end(call_->outcome());
     return sched::Poll::kDone;
   }
   // A guest that often yields may never meet an epoch check.
-  if (process_->limits().cpu_time) check_cpu_time(context.now_ns());
+  if (cpu_time_limited_) check_cpu_time(context.now_ns());
   if (stopped()) {
     end({.kind = ExitKind::kKilled});
     return sched::Poll::kDone;
@@ -88,7 +90,7 @@ void GuestTask::end(ExitStatus status) {
   }
   gone.reset();  // unwinds the guest, frees its memory; may call back into this object
   context_ = nullptr;
-  process_->finish(std::move(status));
+  process_->finish(std::move(status), stop_cause());
 }
 
 void GuestTask::on_done() {}
@@ -111,7 +113,7 @@ const char* GuestTask::park_reason() {
 
 wasm::Decision GuestTask::epoch() noexcept {
   if (context_ == nullptr) return wasm::Decision::kContinue;  // while it is unwound
-  if (process_->limits().cpu_time) check_cpu_time(context_->now_ns());
+  if (cpu_time_limited_) check_cpu_time(context_->now_ns());
   if (stopped()) return wasm::Decision::kStop;
   if (!context_->should_yield()) return wasm::Decision::kContinue;
   yielding_ = sched::YieldKind::kPreempted;

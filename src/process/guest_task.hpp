@@ -25,6 +25,13 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
 
   Process::State& process() const noexcept { return *process_; }
 
+  // Why the process is to end; the first cause counts. False: there was one already. By Process::State::stop, under its mutex.
+  bool set_stop_cause(StopCause cause) noexcept {
+    StopCause none = StopCause::kNone;
+    return stop_cause_.compare_exchange_strong(none, cause, std::memory_order_acq_rel);
+  }
+  StopCause stop_cause() const noexcept { return stop_cause_.load(std::memory_order_acquire); }
+
   // Asks for the guest's stack: see wasm::Call. False when there is none to be had. Any thread.
   bool request_stack(weft_backtrace_fn receive, void* context);
 
@@ -46,23 +53,27 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   GuestTask(std::shared_ptr<Process::State> process, Priority priority);
   ~GuestTask() override;
 
-  bool stopped() const noexcept { return process_->stop_cause.load(std::memory_order_acquire) != StopCause::kNone; }
+  bool stopped() const noexcept { return stop_cause_.load(std::memory_order_acquire) != StopCause::kNone; }
   void end(ExitStatus status);
   void check_cpu_time(std::uint64_t now_ns) noexcept;
   const char* park_reason();
 
-  const std::shared_ptr<Process::State> process_;
-  // The worker changes it under the lock; others look at it under the lock.
-  std::mutex call_mutex_;
-  std::optional<wasm::Call> call_;
-
-  // Only within run():
+  // What every switch touches stands together, and nothing else with it: at a thousand processes a switch costs what its cache misses cost.
+  // Only within run(), but for stop_cause_:
   sched::RunContext* context_ = nullptr;
+  std::optional<wasm::Call> call_;  // the worker takes it away under call_mutex_; others look at it under call_mutex_
   std::optional<sched::YieldKind> yielding_;
-  sched::TaskTimer sleep_timer_;
+  const bool cpu_time_limited_;
+  // Writer: Process::State::stop on any thread, by compare-exchange from kNone; readers: the worker, at every run and epoch check. Publishes the
+  // words that say who stopped it; they are read under the process's mutex all the same.
+  base::atomic<StopCause> stop_cause_{StopCause::kNone};
   std::uint64_t sleep_deadline_ns_ = 0;
   std::string_view last_waiting_for_;
   const char* last_reason_ = "host call";  // also what it waits for when the engine itself lets others run, between steps of a collection
+
+  const std::shared_ptr<Process::State> process_;
+  sched::TaskTimer sleep_timer_;
+  std::mutex call_mutex_;
 };
 
 }  // namespace weft::process

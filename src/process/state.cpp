@@ -53,8 +53,7 @@ void Process::State::stop(process::StopCause cause, std::string_view by) {
   {
     std::lock_guard lock(mutex);
     if (!task || over.load(std::memory_order_relaxed)) return;
-    process::StopCause none = process::StopCause::kNone;
-    if (!stop_cause.compare_exchange_strong(none, cause, std::memory_order_acq_rel)) return;
+    if (!task->set_stop_cause(cause)) return;
     stopped_by = by;
     running = task;
     // Under the mutex, so that it comes before the end, which disarms it, or not at all.
@@ -97,8 +96,8 @@ Usage Process::State::usage_now() const {
     const bool in_a_run = info.state == sched::State::kRunning || info.state == sched::State::kNotified;
     const std::uint64_t now_ns = environment.scheduler().now_ns();
     usage.cpu_time = span(info.cpu_ns + (in_a_run && now_ns > info.since_ns ? now_ns - info.since_ns : 0));
-    // The run that goes on is not counted as a switch yet, nor will the last one be.
-    usage.switches = info.switches > 0 ? info.switches - 1 : 0;
+    // Runs begun; the one that goes on has not left the worker yet, and the last one never does.
+    usage.switches = info.switches - (in_a_run ? 1U : 0U);
     usage.preemptions = info.preemptions;
   }
   usage.wall_time = span(environment.scheduler().now_ns() - spawned_ns);
@@ -109,10 +108,9 @@ Usage Process::State::usage_now() const {
   return usage;
 }
 
-void Process::State::finish(ExitStatus outcome) {
+void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
   wall_timer.cancel();
   outcome.usage = usage_now();
-  const process::StopCause cause = stop_cause.load(std::memory_order_acquire);
   // A guest that ended by itself before it saw the stop has ended by itself.
   const bool stopped = outcome.kind == ExitKind::kKilled;
   if (stopped) {

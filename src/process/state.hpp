@@ -51,8 +51,8 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   void stop(process::StopCause cause, std::string_view by);
   void request_stop();
 
-  // By GuestTask, once, with everything but the usage and the stop cause filled in. The call is gone by then.
-  void finish(ExitStatus status);
+  // By GuestTask, once, with everything but the usage filled in. The call is gone by then.
+  void finish(ExitStatus status, process::StopCause cause);
 
   Usage usage_now() const;
   // False: ended already, and `waiter` was not registered.
@@ -68,9 +68,6 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   guest::InputPort input;
   weft_counters counters{};  // written by the engine, relaxed; read through atomic_ref
 
-  // Writers: stop(), by compare-exchange from kNone, under mutex with the words; readers: the worker that runs the task, at every run and
-  // epoch check. The words it publishes are read under mutex; acquire/release keeps the rest simple.
-  base::atomic<process::StopCause> stop_cause{process::StopCause::kNone};
   // Writer: request_stop; readers: the guest's stop_requested and reads. Publishes nothing.
   base::atomic<bool> stop_requested{false};
   // Writer: publish; readers: running(), the nudge. Set before the waiters are told.
