@@ -196,16 +196,18 @@ TEST_F(RuntimeInterfaceTest, TheDumpSaysWhatEveryTaskDoes) {
   const Process spinning = spawn({.module = compile(kSpins), .name = "spinner"});
   wait_until_parked(sleeping, "wasi poll_oneoff");
   wait_until_run(spinning);
-  const std::vector<TaskDump> tasks = runtime.dump(true, kHang);
-  ASSERT_EQ(tasks.size(), 2U);
+  std::vector<TaskDump> tasks;
   std::map<std::string, const TaskDump*> by_name;
-  for (const TaskDump& task : tasks) by_name[task.name] = &task;
-  ASSERT_TRUE(by_name.contains("sleeper"));
-  ASSERT_TRUE(by_name.contains("spinner"));
+  // The first look may meet the spinner on its way into the loop.
+  do {
+    tasks = runtime.dump(true, kHang);
+    ASSERT_EQ(tasks.size(), 2U);
+    for (const TaskDump& task : tasks) by_name[task.name] = &task;
+    ASSERT_TRUE(by_name.contains("sleeper") && by_name.contains("spinner"));
+    ASSERT_FALSE(by_name["spinner"]->stack.empty());
+  } while (by_name["spinner"]->stack[0].function != "spin");
   ASSERT_FALSE(by_name["sleeper"]->stack.empty());
   EXPECT_EQ(by_name["sleeper"]->stack[0].function, "nap");
-  ASSERT_FALSE(by_name["spinner"]->stack.empty());
-  EXPECT_EQ(by_name["spinner"]->stack[0].function, "spin");
   const nlohmann::json parsed = nlohmann::json::parse(to_json(tasks));
   EXPECT_EQ(parsed.size(), 2U);
   EXPECT_NE(to_text(tasks).find("wasi poll_oneoff"), std::string::npos);
