@@ -73,7 +73,8 @@ impl Cache {
     /// The code of `key`, if there is an undamaged entry. A damaged one is removed.
     pub fn load(&self, key: &Key) -> Option<Vec<u8>> {
         let path = self.path(key);
-        let mut file = File::open(&path).ok()?;
+        // Not blocking: should it be a pipe, opening it would wait for a writer.
+        let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).ok()?;
         match read_entry(&mut file) {
             Ok(code) => {
                 // Entries are evicted by age, and using one makes it young again. Fails on a read-only directory, which is fine.
@@ -185,7 +186,11 @@ fn header(code: &[u8]) -> [u8; HEADER_BYTES] {
 }
 
 fn read_entry(file: &mut File) -> Result<Vec<u8>, String> {
-    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a file".to_string());
+    }
+    let size = metadata.len();
     let mut found = [0; HEADER_BYTES];
     file.read_exact(&mut found).map_err(|_| "too short".to_string())?;
     // Before reading what may be gigabytes: the size has to be what the header says.
