@@ -25,6 +25,7 @@ class Case:
     commands: dict  # system -> arguments, without the program
     judge: Optional[Callable] = None  # of {system: Figure} -> Verdict
     rounds_max: int = 1000
+    fills_machine: bool = False  # keeps all cores busy for long: no real-time priority
     sysctl: Optional[int] = None  # the least vm.max_map_count that it needs
     may_fail: dict = field(default_factory=dict)  # system -> text that makes its failure an answer
     names: dict = field(default_factory=dict)  # system -> case, where it differs from `name`
@@ -231,12 +232,13 @@ def all_cases(cores, quick):
                 name="late_p99",
                 commands={"weft": arguments, "tokio": arguments, "go": arguments},
                 judge=judge_fairness,
+                fills_machine=workers == cores,
             )
         )
 
     # 5. Scaling, and what preemption costs.
     workers = cores
-    arguments = words("scaling", workers=workers, rounds=4 if quick else 100, repeats=1 if quick else 2)
+    arguments = words("scaling", workers=workers, rounds=20 if quick else 500, repeats=1 if quick else 3)
     cases.append(
         Case(
             key="scaling",
@@ -247,12 +249,13 @@ def all_cases(cores, quick):
             name="throughput",
             commands={"weft": arguments, "tokio": arguments, "go": arguments},
             judge=judge_scaling(workers),
+            fills_machine=True,
         )
     )
     for guest, what, rounds in (
-        ("sort", "sorting", 100),
-        ("tight", "the shortest loop", 100),
-        ("fib", "nothing but calls", 2_000),
+        ("sort", "sorting", 150),
+        ("tight", "the shortest loop", 30),
+        ("fib", "nothing but calls", 600),
     ):
         cases.append(
             Case(
@@ -262,7 +265,7 @@ def all_cases(cores, quick):
                 unit="%",
                 bench="overhead",
                 name=guest,
-                commands={"weft": words("overhead", guest=guest, rounds=rounds // 20 if quick else rounds, repeats=1 if quick else 3)},
+                commands={"weft": words("overhead", guest=guest, rounds=rounds // 10 if quick else rounds, repeats=1 if quick else 15)},
                 judge=judge_overhead,
             )
         )

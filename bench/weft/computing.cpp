@@ -1,4 +1,6 @@
 // Guests that only compute: how well they use all cores, and what being preemptible costs them.
+#include <algorithm>
+
 #include "benchmarks.hpp"
 #include "measure.hpp"
 
@@ -49,14 +51,17 @@ void bench_overhead(const Options& options) {
   const weft::Program program_without = prepare(without, options, options.guest);
   run(with, program_with, 1);
   run(without, program_without, 1);
+  // By CPU time, and of each the least: with one busy worker that is the elapsed time, less what other programs took and spoiled.
+  double with_s = 0;
+  double without_s = 0;
   for (unsigned i = 0; i < options.repeats; ++i) {
-    const Spent checked = run(with, program_with, 1);
-    const Spent plain = run(without, program_without, 1);
-    // By CPU time: with one busy worker it is the elapsed time, less what other programs took.
-    report("overhead", options.guest, 1, (checked.cpu_s / plain.cpu_s - 1) * 100, "%",
-           "\"with_s\":" + std::to_string(checked.cpu_s) + ",\"without_s\":" + std::to_string(plain.cpu_s) +
-               ",\"elapsed_percent\":" + std::to_string((checked.elapsed_s / plain.elapsed_s - 1) * 100));
+    const double checked_s = run(with, program_with, 1).cpu_s;
+    const double plain_s = run(without, program_without, 1).cpu_s;
+    with_s = i == 0 ? checked_s : std::min(with_s, checked_s);
+    without_s = i == 0 ? plain_s : std::min(without_s, plain_s);
   }
+  report("overhead", options.guest, 1, (with_s / without_s - 1) * 100, "%",
+         "\"with_s\":" + std::to_string(with_s) + ",\"without_s\":" + std::to_string(without_s));
 }
 
 }  // namespace weft_bench

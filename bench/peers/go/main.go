@@ -194,7 +194,7 @@ func fairness(workers int, duration time.Duration) {
 
 // The same work as bench/guests/sort.wat, natively: what this machine gives when nothing of ours is in the way.
 func sortWords(rounds int) {
-	words := make([]uint32, 16384)
+	words := make([]uint32, 4096)
 	seed := uint32(2463534242)
 	sift := func(root, size int) {
 		value := words[root]
