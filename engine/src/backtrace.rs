@@ -1,6 +1,7 @@
 //! Backtraces: what a guest's stack looks like, in the guest's own terms.
 
 use crate::abi::Str;
+use crate::error::one_line;
 
 /// A guest's stack, innermost frame first.
 pub struct Backtrace {
@@ -61,7 +62,7 @@ impl Backtrace {
             let symbols = frame.symbols();
             if symbols.is_empty() {
                 frames.push(Line {
-                    module: module.to_string(),
+                    module: one_line(module),
                     function,
                     file: String::new(),
                     line: 0,
@@ -76,9 +77,9 @@ impl Backtrace {
             for (index, symbol) in symbols.iter().enumerate() {
                 let outermost = index + 1 == symbols.len();
                 frames.push(Line {
-                    module: module.to_string(),
+                    module: one_line(module),
                     function: symbol.name().map(demangle).or(outermost.then(|| function.clone())).unwrap_or_default(),
-                    file: symbol.file().unwrap_or_default().to_string(),
+                    file: one_line(symbol.file().unwrap_or_default()),
                     line: symbol.line().unwrap_or(0),
                     column: symbol.column().unwrap_or(0),
                     function_index: frame.func_index(),
@@ -93,17 +94,23 @@ impl Backtrace {
 
 /// A function's name as its source calls it, where the scheme is known (Rust, C++).
 fn demangle(name: &str) -> String {
+    // Demangling may blow names up; ones that are longer than any compiler makes are shown as they are.
+    if name.len() > MANGLED_BYTES_MAX {
+        return one_line(name);
+    }
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return format!("{rust:#}");
+        return one_line(&format!("{rust:#}"));
     }
     if name.starts_with("_Z")
         && let Ok(symbol) = cpp_demangle::BorrowedSymbol::new(name.as_bytes())
         && let Ok(text) = symbol.demangle_with_options(&cpp_demangle::DemangleOptions::default())
     {
-        return text;
+        return one_line(&text);
     }
-    name.to_string()
+    one_line(name)
 }
+
+const MANGLED_BYTES_MAX: usize = 4096;
 
 /// An error context that stops Wasmtime from capturing a backtrace of its own: capturing resolves names and lines at once, too much work for a guest that merely
 /// exits or is stopped.

@@ -38,11 +38,12 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), detail: String::new() }
+        Error { kind, message: one_line(&message.into()), detail: String::new() }
     }
 
     pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Error {
-        self.detail = detail.into();
+        let detail: String = detail.into();
+        self.detail = detail.lines().take(DETAIL_LINES_MAX).map(one_line).collect::<Vec<_>>().join("\n");
         self
     }
 
@@ -60,6 +61,26 @@ impl Error {
     pub(crate) fn into_raw(self) -> *mut Error {
         Box::into_raw(Box::new(self))
     }
+}
+
+/// Bounds on what is shown of names that guests choose.
+const LINE_CHARS_MAX: usize = 1000;
+const DETAIL_LINES_MAX: usize = 1000;
+
+/// Text that is safe to show: names in modules are chosen by guests, and may be megabytes, span lines, or contain what terminals obey.
+pub(crate) fn one_line(text: &str) -> String {
+    if text.len() <= LINE_CHARS_MAX && !text.contains(char::is_control) {
+        return text.to_string();
+    }
+    let mut shown: String = text
+        .chars()
+        .take(LINE_CHARS_MAX)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if text.chars().nth(LINE_CHARS_MAX).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// All causes of an error, outermost first, a line each.

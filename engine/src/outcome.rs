@@ -2,7 +2,7 @@
 
 use crate::abi::{Str, Val};
 use crate::backtrace::Backtrace;
-use crate::error::{Error, ErrorKind, chain};
+use crate::error::{Error, ErrorKind, chain, one_line};
 use crate::guest::{Exit, Stopped};
 use crate::limits::LimitReached;
 use crate::linker::HostTrap;
@@ -122,6 +122,7 @@ pub(crate) struct Finished {
 
 impl Finished {
     fn new(kind: OutcomeKind, message: String) -> Finished {
+        let message = one_line(&message);
         Finished {
             kind,
             exit_code: 0,
@@ -166,10 +167,11 @@ impl Finished {
 
     /// What an error that came out of a store means. `running`: the guest had been entered, so that errors of unknown kind are its traps and not failures to start it.
     pub(crate) fn from_error(program: &Program, fuel: u64, running: bool, error: &wasmtime::Error) -> Finished {
-        let mut finished = Finished::classify(program, fuel, running, error);
-        if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>()
-            && !backtrace.frames().is_empty()
-        {
+        let backtrace =
+            error.downcast_ref::<wasmtime::WasmBacktrace>().filter(|backtrace| !backtrace.frames().is_empty());
+        // A start function runs before the guest is entered as far as the caller knows; its frames tell.
+        let mut finished = Finished::classify(program, fuel, running || backtrace.is_some(), error);
+        if let Some(backtrace) = backtrace {
             finished.backtrace = Some(Box::new(Backtrace::new(backtrace, program.module().frame_name())));
         }
         finished

@@ -4,7 +4,7 @@
 use crate::guest::{Exclusive, Exit, Guest, quiet, serve_backtrace};
 use crate::hooks::Hooks;
 use crate::shared::{SharedRef, WaitName};
-use crate::waker::{YieldNow, wait_for_hook};
+use crate::waker::{YieldThenZero, wait_for_hook};
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -146,17 +146,14 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         path_symlink(target: i32, target_len: i32, fd: i32, path: i32, path_len: i32);
         path_unlink_file(fd: i32, path: i32, path_len: i32);
     }
+    // All that is to be done is done before the future is made: it has no state, so that no allocation is made for it.
     linker.func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, ()| {
-        Box::new(async move {
-            serve_backtrace(&caller);
-            let guest = caller.data_mut();
-            guest.limiter.count_host_call();
-            let shared = guest.shared;
-            announce_yield(&shared.hooks, shared);
-            YieldNow.await;
-            serve_backtrace(&caller);
-            0
-        })
+        serve_backtrace(&caller);
+        let guest = caller.data_mut();
+        guest.limiter.count_host_call();
+        let shared = guest.shared;
+        announce_yield(&shared.hooks, shared);
+        Box::new(YieldThenZero)
     })?;
     linker.func_wrap_async(
         MODULE,

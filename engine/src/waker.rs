@@ -106,6 +106,17 @@ pub fn wait_for_hook(shared: &Shared, cx: &Context<'_>) {
 /// or after the yield is kept in `Shared`. Only for futures that the call polls directly (core modules).
 pub struct YieldNow;
 
+/// The same as the answer of a host function that returns 0.
+pub struct YieldThenZero;
+
+impl Future for YieldThenZero {
+    type Output = i32;
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<i32> {
+        Pin::new(&mut YieldNow).poll(cx).map(|()| 0)
+    }
+}
+
 impl Future for YieldNow {
     type Output = ();
     #[inline]

@@ -317,6 +317,55 @@ fn imports_are_checked_when_linking() {
     assert_eq!(env.dropped.load(Ordering::SeqCst), 1, "the second env is released at once");
 }
 
+/// Names are chosen by guests: those that terminals would obey, span lines or never end are shown harmlessly.
+#[test]
+fn hostile_names_are_shown_harmlessly() {
+    let host = Host::new();
+    let long = "x".repeat(90_000);
+    let wat = format!(r#"(module (import "\1b[2J\nroot:" "{long}" (func)))"#);
+    let failure = host.link(&host.linker(), &host.compile(wat).unwrap()).err().unwrap();
+    assert!(!failure.message.contains(char::is_control) && failure.message.len() < 2000, "{failure:?}");
+    assert!(failure.detail.len() < 2000);
+    let wat = format!(r#"(module (func $a (@name "\1b[31m{long}") unreachable) (func (export "_start") call $a))"#);
+    let (ended, _) = run(&host, wat, Setup::new());
+    assert_eq!(ended.backtrace.len(), 2);
+    assert!(!ended.backtrace[0].contains(char::is_control) && ended.backtrace[0].len() < 2000);
+}
+
+/// A host function may look at the stack that called it.
+#[test]
+fn a_host_function_sees_the_guests_stack() {
+    static SEEN: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    unsafe extern "C-unwind" fn look(
+        _: *mut c_void,
+        _: *mut c_void,
+        caller: *mut Caller,
+        _: *const Val,
+        _: usize,
+        _: *mut Val,
+        _: usize,
+    ) -> *mut Error {
+        let backtrace = unsafe { weft_caller_backtrace(caller) };
+        *SEEN.lock().unwrap() = frames(backtrace);
+        unsafe { weft_engine::backtrace::weft_backtrace_free(backtrace) };
+        null_mut()
+    }
+    let host = Host::new();
+    let linker = host.linker();
+    let none = std::ptr::null();
+    let defined = unsafe {
+        weft_linker_define(linker.0, text("host"), text("look"), none, 0, none, 0, Some(look), null_mut(), None)
+    };
+    check(defined).unwrap();
+    let wat = r#"(module (import "host" "look" (func $look)) (func $inner call $look) (func $outer call $inner)
+        (export "_start" (func $outer)))"#;
+    let program = host.link(&linker, &host.compile(wat).unwrap()).unwrap();
+    let (process, task) = (Process::new(), Task::new());
+    let ended = Setup::new().start(&program, &process).unwrap().finish(&process, &task);
+    assert_eq!(ended.kind, OutcomeKind::Returned);
+    assert_eq!(*SEEN.lock().unwrap(), ["test.wasm!inner", "test.wasm!outer"]);
+}
+
 /// A host function replaces one of preview 1 of the same name.
 #[test]
 fn wasi_functions_can_be_replaced() {

@@ -58,6 +58,52 @@ fn bad_bytes_are_refused() {
     refuse(b"(module (tag) (memory i64 1 (pagesize 1)))", ErrorKind::UnsupportedFeature, "custom-page-sizes");
 }
 
+/// Text and code that are nested without measure are refused or compiled; they do not overflow the host's stack.
+#[test]
+fn deep_nesting_is_survived() {
+    let host = Host::new();
+    let deep = |open: &str, close: &str, depth: usize| open.repeat(depth) + &close.repeat(depth);
+    for text in [
+        "(".repeat(1_000_000),
+        format!("(module {})", deep("(func ", ")", 100_000)),
+        format!("(component {})", deep("(component ", ")", 10_000)),
+        format!("(module (func {}))", deep("(block ", ")", 100_000)),
+        format!("(module (func {}))", deep("block ", "end ", 100_000)),
+        format!(
+            "(module (func (param i32) (result i32) local.get 0 {}))",
+            "(if (result i32) (i32.const 1) (then ".repeat(10_000)
+        ),
+        "(;".repeat(1_000_000),
+    ] {
+        // Whether it is accepted is the parser's business.
+        let _ = host.compile(&text);
+        let _ = inspect(&text);
+    }
+    // As a binary: 50,000 nested blocks, and 2,000 components in each other.
+    let mut wasm = wasm("(module (func nop))");
+    let body: Vec<u8> = [vec![0x02, 0x40].repeat(50_000), vec![0x0b; 50_001]].concat();
+    let leb = |mut value: usize| {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    };
+    let function = [leb(body.len() + 1), vec![0], body].concat();
+    let section = [vec![1], function].concat();
+    wasm.truncate(wasm.iter().rposition(|byte| *byte == 0x0a).unwrap());
+    wasm.extend([vec![0x0a], leb(section.len()), section].concat());
+    assert!(host.compile(&wasm).is_ok(), "{:?}", host.compile(&wasm).err());
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    for _ in 0..2_000 {
+        component = [b"\0asm\x0d\0\x01\0\x04".to_vec(), leb(component.len()), component].concat();
+    }
+    let _ = host.compile(&component);
+    let _ = inspect(&component);
+}
+
 /// A proposal that is off by default can be turned on.
 #[test]
 fn proposals_can_be_turned_on_and_off() {
