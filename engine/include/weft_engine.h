@@ -456,9 +456,10 @@ typedef struct weft_engine_config {
   uint64_t features;
   // Bytes of a pooled linear memory that are cleared by hand rather than given back to the operating system when a process ends. Default 64 KiB.
   uint64_t memory_keep_resident_bytes;
-  // The same for stacks. Default 16 KiB.
+  // Above 0, stacks are cleared when a process ends: so much of them by hand, the rest by giving it back to the operating system (a system call for each process). 0 = they are
+  // not: what a process left on its stack stays there for the next one, which cannot see it unless the compiler has a bug, and what a deep recursion touched stays resident. Default 0.
   uint64_t stack_keep_resident_bytes;
-  // The same for tables. Default 4 KiB.
+  // As for memories, for tables. Default 4 KiB.
   uint64_t table_keep_resident_bytes;
   // Bound on the threads that blocking file operations of guests use. Default 64.
   uint32_t blocking_threads_max;

@@ -132,7 +132,17 @@ impl Prepared {
             Ok(store) => store,
             Err(error) => return Finished::from_error(&program, limits.fuel, false, &error),
         };
-        let result = start.run(&program, &mut store).await;
+        let result = if start.is_plain() {
+            match start.enter(&program, &mut store).await {
+                Ok(entry) => match entry.call_async(&mut store, ()).await {
+                    Ok(()) => Ok(Finished::returned(Vec::new(), String::new())),
+                    Err(error) => Err((true, error)),
+                },
+                Err(error) => Err(error),
+            }
+        } else {
+            Box::pin(start.run(&program, &mut store)).await
+        };
         count_fuel(&mut store.as_context_mut());
         result.unwrap_or_else(|(running, error)| {
             let finished = Finished::from_error(&program, limits.fuel, running, &error);

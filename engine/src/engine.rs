@@ -48,9 +48,10 @@ pub struct EngineConfig {
     pub features: u64,
     /// Bytes of a pooled linear memory that are cleared by hand rather than given back to the operating system when a process ends. Default 64 KiB.
     pub memory_keep_resident_bytes: u64,
-    /// The same for stacks. Default 16 KiB.
+    /// Above 0, stacks are cleared when a process ends: so much of them by hand, the rest by giving it back to the operating system (a system call for each process). 0 = they are
+    /// not: what a process left on its stack stays there for the next one, which cannot see it unless the compiler has a bug, and what a deep recursion touched stays resident. Default 0.
     pub stack_keep_resident_bytes: u64,
-    /// The same for tables. Default 4 KiB.
+    /// As for memories, for tables. Default 4 KiB.
     pub table_keep_resident_bytes: u64,
     /// Bound on the threads that blocking file operations of guests use. Default 64.
     pub blocking_threads_max: u32,
@@ -132,7 +133,7 @@ impl EngineConfig {
             debug_info: true,
             features: features::default_bits(),
             memory_keep_resident_bytes: 64 << 10,
-            stack_keep_resident_bytes: 16 << 10,
+            stack_keep_resident_bytes: 0,
             table_keep_resident_bytes: 4 << 10,
             blocking_threads_max: 64,
         }
@@ -222,7 +223,7 @@ impl Settings {
 
     fn core(&self) -> Result<wasmtime::Config, Error> {
         let mut config = self.common()?;
-        config.concurrency_support(false);
+        config.concurrency_support(false).async_stack_zeroing(self.stack_keep_resident_bytes > 0);
         if self.pooling {
             let slots = self.slots_max;
             let memory_bytes_max = self.memory_bytes_max.min(self.memory_reservation_bytes.max(64 << 10));

@@ -10,7 +10,7 @@ use crate::module::Code;
 use crate::outcome::Finished;
 use crate::program::{CoreProgram, Program, ProgramKind};
 use wasmtime::component::ComponentExportIndex;
-use wasmtime::{Extern, ExternType, Func, FuncType, Instance, ModuleExport, Store, ValType};
+use wasmtime::{Extern, ExternType, Func, FuncType, Instance, ModuleExport, Store, TypedFunc, ValType};
 
 /// What a call does first, checked when it was made.
 pub enum Start {
@@ -68,20 +68,31 @@ impl Start {
         }
     }
 
+    /// Whether `enter` can be used in place of `run`.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Start::Core { plain: true, .. })
+    }
+
+    /// Instantiates; what is left to do is to call the function. Calling it is left to the call, whose future is polled for every switch of the guest: each future around it
+    /// costs a return address that the processor predicts wrongly after the stacks were switched.
+    pub async fn enter(
+        self,
+        program: &Program,
+        store: &mut Store<Guest>,
+    ) -> Result<TypedFunc<(), ()>, (bool, wasmtime::Error)> {
+        let (Start::Core { initialize, entry, .. }, ProgramKind::Core(core)) = (self, program.kind()) else {
+            unreachable!("only for plain functions of core modules");
+        };
+        let instance = instantiate(core, store, initialize).await?;
+        function(store, &instance, &entry).typed(&*store).map_err(|error| (false, error))
+    }
+
     /// Instantiates and calls. The flag of an error says whether the guest had been entered.
     pub async fn run(self, program: &Program, store: &mut Store<Guest>) -> Result<Finished, (bool, wasmtime::Error)> {
         match (self, program.kind()) {
-            (Start::Core { initialize, entry, plain, args, results }, ProgramKind::Core(core)) => {
-                let instance = instantiate(core, store).await?;
-                if let Some(initialize) = initialize {
-                    let initialize = function(store, &instance, &initialize);
-                    call_plain(store, initialize).await?;
-                }
+            (Start::Core { initialize, entry, args, results, .. }, ProgramKind::Core(core)) => {
+                let instance = instantiate(core, store, initialize).await?;
                 let entry = function(store, &instance, &entry);
-                if plain {
-                    call_plain(store, entry).await?;
-                    return Ok(Finished::returned(Vec::new(), String::new()));
-                }
                 let mut values = vec![wasmtime::Val::I32(0); results];
                 entry.call_async(&mut *store, &args, &mut values).await.map_err(|error| (true, error))?;
                 let text = values.iter().map(show).collect::<Vec<_>>().join(" ");
@@ -96,12 +107,21 @@ impl Start {
     }
 }
 
-async fn instantiate(core: &CoreProgram, store: &mut Store<Guest>) -> Result<Instance, (bool, wasmtime::Error)> {
+async fn instantiate(
+    core: &CoreProgram,
+    store: &mut Store<Guest>,
+    initialize: Option<ModuleExport>,
+) -> Result<Instance, (bool, wasmtime::Error)> {
     let instance = core.pre.instantiate_async(&mut *store).await.map_err(|error| (false, error))?;
     if core.memories > 0
         && let Some(memory) = instance.get_memory(&mut *store, "memory")
     {
         store.data_mut().memory = Some(memory);
+    }
+    if let Some(initialize) = initialize {
+        let initialize = function(store, &instance, &initialize);
+        let initialize = initialize.typed::<(), ()>(&*store).map_err(|error| (false, error))?;
+        initialize.call_async(&mut *store, ()).await.map_err(|error| (true, error))?;
     }
     Ok(instance)
 }
@@ -111,11 +131,6 @@ fn function(store: &mut Store<Guest>, instance: &Instance, export: &ModuleExport
         Some(Extern::Func(function)) => function,
         _ => unreachable!("looked up in the same module"),
     }
-}
-
-async fn call_plain(store: &mut Store<Guest>, function: Func) -> Result<(), (bool, wasmtime::Error)> {
-    let function = function.typed::<(), ()>(&*store).map_err(|error| (false, error))?;
-    function.call_async(store, ()).await.map_err(|error| (true, error))
 }
 
 fn no_entry(entry: &str, default: &str, functions: Vec<String>) -> Error {

@@ -57,6 +57,19 @@ fn a_pool_that_does_not_fit_is_an_error() {
     assert!(!failure.detail.is_empty(), "{failure:?}");
 }
 
+/// Many small slots fit, with the mappings and the address space that any machine has.
+#[test]
+fn many_small_slots_fit() {
+    let host = Host::with(|config| {
+        config.slots_max = 10_000;
+        config.memory_reservation_bytes = 1 << 20;
+        config.memory_bytes_max = 1 << 20;
+    });
+    let wat = r#"(module (memory 1 16) (func (export "f") (result i32) (memory.grow (i32.const 15))))"#;
+    let (ended, _) = run(&host, wat, Setup::new().entry("f"));
+    assert_eq!(ended.results, "1");
+}
+
 /// The version that is reported is the version that Cargo.toml pins.
 #[test]
 fn the_version_is_the_pinned_one() {

@@ -81,7 +81,7 @@ fn deep_nesting_is_survived() {
     }
     // As a binary: 50,000 nested blocks, and 2,000 components in each other.
     let mut wasm = wasm("(module (func nop))");
-    let body: Vec<u8> = [vec![0x02, 0x40].repeat(50_000), vec![0x0b; 50_001]].concat();
+    let body: Vec<u8> = [[0x02, 0x40].repeat(50_000), vec![0x0b; 50_001]].concat();
     let leb = |mut value: usize| {
         let mut bytes = Vec::new();
         while value >= 0x80 {
