@@ -475,9 +475,10 @@ int RunSession::finish() {
   const RuntimeStats stats = runtime_->stats();
   workers_ = stats.workers;
   steals_ = stats.steals;
-  const Result<void> traced = write_trace();
   // What guests have written is out when the runtime is down; only then may weft speak.
   static_cast<void>(runtime_->shutdown(std::chrono::seconds(1)));
+  // And only then the last worker has recorded the end of the last guest.
+  const Result<void> traced = write_trace();
   int status = exit_status();
   if (!traced) {
     static_cast<void>(report_error(console_, traced.error(), settings_.trace.string()));
