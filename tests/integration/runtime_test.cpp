@@ -163,6 +163,11 @@ TEST_F(RuntimeInterfaceTest, ACancelledCoroutineIsUnwoundWhereItWaits) {
     co_await sleep_for(1h);
   };
   JoinHandle<void> handle = runtime.start(sleeper(destroyed));
+  const auto sleeping = [&] {
+    const std::vector<TaskDump> tasks = runtime.dump();
+    return tasks.size() == 1 && tasks[0].reason == "sleep";
+  };
+  while (!sleeping()) std::this_thread::yield();
   EXPECT_FALSE(handle.join_for(1ms).has_value());
   handle.cancel();
   EXPECT_EQ(handle.join().error().kind, ErrorKind::kCancelled);
