@@ -278,7 +278,7 @@ TEST_F(RuntimeInterfaceTest, ShutdownDrainsThenCancelsThenReports) {
   Runtime& runtime = start();
   const Process sleeping = spawn({.module = compile(kSleeps), .name = "sleeper"});
   const Process quick = spawn(kExits42);
-  const ShutdownReport report = runtime.shutdown(50ms, kHang);
+  const ShutdownReport report = runtime.shutdown(2s, kHang);
   EXPECT_EQ(quick.join().code, 42);
   EXPECT_EQ(sleeping.join().killed_by, "shutdown");
   ASSERT_EQ(report.cancelled.size(), 1U);
