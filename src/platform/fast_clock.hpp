@@ -28,12 +28,23 @@ class FastClock {
   }
 
  private:
+  // Ties the count to the clock anew. A thread may be descheduled between the two readings, which would put the clock behind by as long
+  // as that took: so the count is read on both sides, and a reading that took too long is taken again.
   uint64_t anchor() {
-    anchor_ns_ = platform_.now_ns();
-    anchor_cycles_ = read_cycles();
-    // The clock may have been slowed since (by a time daemon), and the count run ahead of it: stand still rather than go back.
-    return last_ns_ = std::max(last_ns_, anchor_ns_);
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+      const uint64_t before = read_cycles();
+      anchor_ns_ = platform_.now_ns();
+      anchor_cycles_ = read_cycles();
+      // Within 2 us. The clock may have been slowed since (by a time daemon), and the count run ahead of it: stand still rather than go back.
+      if (anchor_cycles_ - before <= counter_.cycles_per_ms / 500) return last_ns_ = std::max(last_ns_, anchor_ns_);
+    }
+    // No luck on a machine this busy: this reading is right (a little old), but nothing is counted on from it.
+    const uint64_t now_ns = anchor_ns_;
+    anchor_cycles_ -= counter_.cycles_per_ms;
+    return last_ns_ = std::max(last_ns_, now_ns);
   }
+
+  static constexpr int kAttempts = 4;
 
   const Platform& platform_;
   const CycleCounter counter_;  // with cycles_per_ms == 0 every reading anchors, that is, asks the platform

@@ -48,7 +48,7 @@ class RunContext {
     park_ = {reason, deadline_ns, address};
   }
 
-  // True when this task has run for a quantum and something else waits for this worker (a task, or a timer that is due). Reads the
+  // True when this task has run for a quantum and something else waits for a worker (a task, or a timer that is due). Reads the
   // clock; a few nanoseconds. The engine's epoch callback asks this.
   bool should_yield() const;
 

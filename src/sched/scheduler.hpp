@@ -14,7 +14,9 @@
 //   queue (woken from outside), but after kBoostedMax such runs in a row the ordinary queue has its turn: behind N waiting
 //   tasks of its own priority a task waits for at most (kBoostedMax + 1) * N runs.
 // - A higher priority goes first, but a priority with tasks waiting is served at least every kAgeingPicks + kPriorities picks.
-// - A task that has run for a quantum while something waits for its worker is asked to give way (RunContext::should_yield).
+// - A worker without work steals half of what waits for another. Once a quantum, between two tasks, each compares itself with the others
+//   and takes from one that has more, so that endless tasks share all workers evenly.
+// - A task that has run for a quantum while something waits for its worker (or another) is asked to give way (RunContext::should_yield).
 //
 // Thread rules: any thread may call anything, except where said. The constructor's platform, recorder and callbacks outlive the scheduler.
 #pragma once

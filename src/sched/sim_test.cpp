@@ -375,6 +375,39 @@ TEST(SimTest, ASleeperIsNotHeldUpByEndlessLoops) {
   }
 }
 
+// Endless loops get even shares of all workers, however they were spread at first, also when they do not divide evenly.
+TEST(SimTest, EndlessLoopsShareTheWorkersEvenly) {
+  for (const auto& [workers, loops] : {std::pair{2U, 8U}, std::pair{2U, 3U}, std::pair{4U, 6U}, std::pair{4U, 5U}}) {
+    for (uint64_t seed = 1; seed <= 10; ++seed) {
+      SCOPED_TRACE(std::to_string(loops) + " loops on " + std::to_string(workers) + " workers, seed " + std::to_string(seed));
+      SimDriver sim(seed, {.workers = workers, .quantum_ns = 1'000'000});
+      constexpr uint64_t kEndNs = 400'000'000;
+      std::vector<base::Ref<Task>> tasks;
+      for (uint32_t i = 0; i < loops; ++i) {
+        tasks.push_back(make_task([&sim](RunContext& context) {
+          while (sim.platform().now_ns() < kEndNs) {
+            sim.pass_time(100'000);
+            if (context.should_yield()) {
+              context.yield(YieldKind::kPreempted);
+              return Poll::kPending;
+            }
+          }
+          return Poll::kDone;
+        }));
+        sim.scheduler().spawn(tasks.back());
+      }
+      ASSERT_TRUE(sim.run_until_empty());
+      uint64_t least = kNever;
+      uint64_t most = 0;
+      for (const auto& task : tasks) {
+        least = std::min(least, task->cpu_ns());
+        most = std::max(most, task->cpu_ns());
+      }
+      EXPECT_LE(most, 2 * least);
+    }
+  }
+}
+
 // All workers run something that never gives way, nobody waits: a timer still fires within the ticker's slack and a tick.
 TEST(SimTest, TheTickerFiresTimersWhenAllWorkersAreBusy) {
   SimDriver sim(7, {.workers = 2});

@@ -19,7 +19,10 @@ bool Ticker::needed() const {
 
 uint64_t Ticker::tick(uint64_t now_ns) {
   const uint64_t quantum_ns = core_.config().quantum_ns;
-  const bool shared = core_.injection().mask() != 0;
+  // A task that waits for one worker concerns all: one that runs a single endless task must come back to see that it could take some
+  // (see Worker::balance).
+  bool waiting = core_.injection().mask() != 0;
+  for (uint32_t i = 0; i < core_.worker_count() && !waiting; ++i) waiting = core_.worker(i).has_waiting();
   bool due = false;
   // Not sooner than an eighth of a quantum: what a tick costs must stay small against the quantum. Not later than half of one: a
   // task that begins to run right after this look should be asked soon after its quantum.
@@ -28,7 +31,7 @@ uint64_t Ticker::tick(uint64_t now_ns) {
     const Worker& worker = core_.worker(i);
     if (worker.wants_ticks()) due = true;
     const uint64_t since_ns = worker.running_since_ns();
-    if (since_ns == 0 || !(shared || worker.has_waiting())) continue;
+    if (since_ns == 0 || !waiting) continue;
     const uint64_t end_ns = since_ns + quantum_ns;
     if (end_ns <= now_ns) {
       due = true;

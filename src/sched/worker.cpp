@@ -18,6 +18,8 @@ void add(base::atomic<uint64_t>& counter, uint64_t by) {
 // A searcher goes round all other workers this often before it goes to sleep, with a short pause in between: a few microseconds in all.
 constexpr int kSearchRounds = 3;
 constexpr int kSearchPauses = 32;
+// With one task more than there is room for, somebody always has one more than others. Every so many quanta it moves on, so that all get their share.
+constexpr uint32_t kNearlyBalanced = 4;
 
 // The worker that a thread is may change only here; sim nests (a task's run() may step another worker).
 class AsCurrent {
@@ -61,6 +63,7 @@ Step Worker::step() {
     now_ns_ = clock_.now_ns();
   }
   if (core_.timers().next_deadline_ns() <= now_ns_) fire_timers();
+  if (now_ns_ - balanced_ns_ >= core_.config().quantum_ns) balance();
 
   Task* task = pick();
   if (task == nullptr) task = search();
@@ -255,15 +258,21 @@ bool Worker::has_waiting() const {
 
 // ---- finding work elsewhere ----
 
+// Half of what waits there in this priority goes behind our own. Answers how many.
+uint32_t Worker::take_half(Worker& victim, unsigned level) {
+  Ring* const theirs = victim.rings_[level].load(std::memory_order_acquire);
+  if (theirs == nullptr || theirs->empty()) return 0;
+  const uint32_t count = theirs->steal_half_into(ring(level));
+  if (count == 0) return 0;
+  ring_mask_ |= 1U << level;
+  add(counts_.steals, 1);
+  add(counts_.stolen, count);
+  return count;
+}
+
 Task* Worker::steal_from(Worker& victim) {
   for (unsigned level = 0; level < kPriorities; ++level) {
-    Ring* const theirs = victim.rings_[level].load(std::memory_order_acquire);
-    if (theirs == nullptr || theirs->empty()) continue;
-    const uint32_t count = theirs->steal_half_into(ring(level));
-    if (count == 0) continue;
-    ring_mask_ |= 1U << level;
-    add(counts_.steals, 1);
-    add(counts_.stolen, count);
+    if (take_half(victim, level) == 0) continue;
     Task* const task = pick_ordinary(level);
     if (task == nullptr) continue;  // others stole it from us at once
     if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id_);
@@ -278,6 +287,55 @@ Task* Worker::steal_from(Worker& victim) {
     }
   }
   return nullptr;
+}
+
+Worker::Load Worker::load() const {
+  Load load{.tasks = running_since_ns() != 0 ? 1U : 0U};
+  for (unsigned level = 0; level < kPriorities; ++level) {
+    const Ring* const ring = rings_[level].load(std::memory_order_acquire);
+    const uint64_t waiting = ring == nullptr ? 0 : ring->size();
+    if (waiting != 0 && load.best_level == kPriorities) load.best_level = level;
+    load.tasks += waiting;
+  }
+  return load;
+}
+
+// Stealing keeps workers from being idle; it does not make shares even: a worker with one endless task would never come back to look, while
+// seven share another one. So each worker compares itself with the others once a quantum, between two tasks, and takes from the fullest, or
+// from one where something more urgent waits than here.
+void Worker::balance() {
+  balanced_ns_ = now_ns_;
+  const uint32_t workers = core_.worker_count();
+  if (workers == 1) return;
+  const Load own = load();  // between two tasks: the one that just yielded is in a ring
+  Worker* fullest = nullptr;
+  Load most;
+  const uint32_t start = rng_.below(workers);
+  for (uint32_t i = 0; i < workers; ++i) {
+    Worker& other = core_.worker(start + i < workers ? start + i : start + i - workers);
+    if (&other == this) continue;
+    const Load theirs = other.load();
+    if (theirs.best_level == kPriorities) continue;  // nothing to take
+    const bool urgent = theirs.best_level < own.best_level && theirs.best_level < most.best_level;
+    if (urgent || (theirs.tasks > most.tasks && (most.best_level >= own.best_level || fullest == nullptr))) {
+      fullest = &other;
+      most = theirs;
+    }
+  }
+  if (fullest == nullptr) return;
+  const bool near = most.tasks == own.tasks + 1;
+  nearly_balanced_ = near ? nearly_balanced_ + 1 : 0;
+  const bool more = most.tasks > own.tasks + 1 || nearly_balanced_ >= kNearlyBalanced;
+  if (!more && !(own.tasks != 0 && most.best_level < own.best_level)) return;
+  nearly_balanced_ = 0;
+  take_half(*fullest, most.best_level);
+}
+
+bool Worker::others_have_waiting() const {
+  for (uint32_t i = 0; i < core_.worker_count(); ++i) {
+    if (i != index_ && core_.worker(i).has_waiting()) return true;
+  }
+  return false;
 }
 
 Task* Worker::search() {
@@ -394,8 +452,9 @@ void Worker::finish(Task& task) {
 bool Worker::should_yield() {
   const uint64_t now_ns = clock_.now_ns();
   if (now_ns - context_.started_ns_ < core_.config().quantum_ns) return false;
+  // The last one is for balance(): see there.
   return ring_waiting() || core_.injection().mask() != 0 || lifo_.load(std::memory_order_relaxed) != nullptr ||
-         core_.timers().next_deadline_ns() <= now_ns;
+         core_.timers().next_deadline_ns() <= now_ns || others_have_waiting();
 }
 
 void Worker::needs_ticks() {

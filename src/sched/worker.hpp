@@ -63,6 +63,12 @@ class alignas(base::kCacheLinePair) Worker {
   bool has_stealable(uint64_t now_ns) const;
   // Does a task wait for this worker?
   bool has_waiting() const;
+  // The tasks in its rings and the one that runs; and the most urgent priority among the former, kPriorities when there are none.
+  struct Load {
+    uint64_t tasks = 0;
+    unsigned best_level = kPriorities;
+  };
+  Load load() const;
   // When the run in progress began; 0: none is.
   uint64_t running_since_ns() const { return running_since_ns_.load(std::memory_order_seq_cst); }
   bool wants_ticks() const { return wants_ticks_.load(std::memory_order_seq_cst); }
@@ -93,7 +99,10 @@ class alignas(base::kCacheLinePair) Worker {
   bool push_ring(Task& task, unsigned level);
   void announce_waiting();
   Task* search();
+  uint32_t take_half(Worker& victim, unsigned level);
   Task* steal_from(Worker& victim);
+  void balance();
+  bool others_have_waiting() const;
   Step go_to_sleep();
   void run(Task& task);
   void finish(Task& task);
@@ -106,6 +115,8 @@ class alignas(base::kCacheLinePair) Worker {
   RunContext context_;
   base::Rng rng_;
 
+  uint64_t balanced_ns_ = 0;        // when this worker last compared its load with the others'
+  uint32_t nearly_balanced_ = 0;    // times in a row that another had one task more
   uint64_t now_ns_ = 0;             // the last reading: the end of the last run
   uint32_t ring_mask_ = 0;          // priorities whose ring may have something
   uint32_t seen_mask_ = 0;          // priorities that had something at the last pick

@@ -21,21 +21,43 @@ uint64_t read_clock(clockid_t clock) {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// Half a millisecond against CLOCK_MONOTONIC: the error of two readings (some 50 ns) makes 100 parts in a million, that is 100 ns in
-// the millisecond for which a FastClock trusts it.
+// The clock and the cycle count at one moment: the pair of readings that lie closest together out of several, since this thread may be
+// descheduled in between.
+struct Moment {
+  uint64_t ns = 0;
+  uint64_t cycles = 0;
+  uint64_t error_cycles = UINT64_MAX;
+};
+
+Moment read_both() {
+  Moment best;
+  for (int i = 0; i < 16; ++i) {
+    const uint64_t before = read_cycles();
+    const uint64_t ns = read_clock(CLOCK_MONOTONIC);
+    const uint64_t after = read_cycles();
+    if (after - before < best.error_cycles) best = {ns, before + (after - before) / 2, after - before};
+  }
+  return best;
+}
+
+// Half a millisecond against CLOCK_MONOTONIC: the error of the two ends (some 50 ns) makes 100 parts in a million, that is 100 ns in the
+// millisecond for which a FastClock trusts it.
 CycleCounter calibrate() {
   // The kernel checks at boot and ever after that the counter runs at one rate, on all CPUs alike; if it lost trust, so do we.
   if (first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource") != "tsc") return {};
   constexpr uint64_t kSpanNs = 500'000;
-  const uint64_t start_ns = read_clock(CLOCK_MONOTONIC);
-  const uint64_t start_cycles = read_cycles();
-  uint64_t end_ns = start_ns;
-  while (end_ns - start_ns < kSpanNs) end_ns = read_clock(CLOCK_MONOTONIC);
-  const uint64_t cycles = read_cycles() - start_cycles;
-  const uint64_t span_ns = end_ns - start_ns;
-  // Descheduled in between, or no counter: then better none. (Any span below 4 s keeps the shift within 64 bits.)
+  const Moment start = read_both();
+  while (read_clock(CLOCK_MONOTONIC) - start.ns < kSpanNs) {
+  }
+  const Moment end = read_both();
+  const uint64_t cycles = end.cycles - start.cycles;
+  const uint64_t span_ns = end.ns - start.ns;
+  // Any span below 4 s keeps the shift within 64 bits; whoever was away for longer, or has no counter, goes without. So does
+  // whoever never got two readings within 2 us of each other.
   if (cycles == 0 || span_ns >= 1'000'000'000) return {};
-  return {.multiplier = (span_ns << 32U) / cycles, .cycles_per_ms = cycles * 1'000'000 / span_ns};
+  const uint64_t cycles_per_ms = cycles * 1'000'000 / span_ns;
+  if (start.error_cycles + end.error_cycles > cycles_per_ms / 500) return {};
+  return {.multiplier = (span_ns << 32U) / cycles, .cycles_per_ms = cycles_per_ms};
 }
 
 class LinuxPlatform final : public Platform {
