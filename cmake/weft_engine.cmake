@@ -21,8 +21,24 @@ add_custom_target(weft_engine_build
   COMMENT "engine (cargo, profile ${WEFT_ENGINE_PROFILE}; a first build takes minutes)"
   USES_TERMINAL VERBATIM)
 
-add_library(weft_engine STATIC IMPORTED GLOBAL)
-set_target_properties(weft_engine PROPERTIES
-  IMPORTED_LOCATION ${weft_engine_archive}
-  INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS}")
-add_dependencies(weft_engine weft_engine_build)
+if(WEFT_SANITIZE MATCHES "thread")
+  # ThreadSanitizer sees the engine's memory (through malloc and free) but not its locks and atomics, and takes that for
+  # races. It can be told to ignore a library, though, not a part of a program: so here the archive becomes a library,
+  # which cmake/tsan_suppressions.txt names.
+  set(weft_engine_library ${PROJECT_BINARY_DIR}/lib/libweft_engine.so)
+  add_custom_command(OUTPUT ${weft_engine_library}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/lib
+    COMMAND ${CMAKE_CXX_COMPILER} -shared -o ${weft_engine_library} $<TARGET_PROPERTY:weft_options,INTERFACE_LINK_OPTIONS>
+      -fno-sanitize=all -Wl,-soname,libweft_engine.so
+      -Wl,--whole-archive ${weft_engine_archive} -Wl,--no-whole-archive -lpthread -lm -ldl
+    DEPENDS weft_engine_build ${weft_engine_archive} COMMAND_EXPAND_LISTS VERBATIM)
+  add_custom_target(weft_engine_shared DEPENDS ${weft_engine_library})
+  add_library(weft_engine SHARED IMPORTED GLOBAL)
+  set_target_properties(weft_engine PROPERTIES IMPORTED_LOCATION ${weft_engine_library} IMPORTED_SONAME libweft_engine.so)
+  add_dependencies(weft_engine weft_engine_shared)
+else()
+  add_library(weft_engine STATIC IMPORTED GLOBAL)
+  set_target_properties(weft_engine PROPERTIES IMPORTED_LOCATION ${weft_engine_archive})
+  add_dependencies(weft_engine weft_engine_build)
+endif()
+set_target_properties(weft_engine PROPERTIES INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS}")

@@ -30,6 +30,9 @@ if(WEFT_SANITIZE)
   target_compile_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(weft_options INTERFACE -fsanitize=${WEFT_SANITIZE})
   target_compile_definitions(weft_options INTERFACE WEFT_SANITIZE=1)
+  if(WEFT_SANITIZE MATCHES "thread")
+    target_compile_definitions(weft_options INTERFACE WEFT_SANITIZE_THREAD=1)
+  endif()
 endif()
 
 # The engine archive is large: a fast linker halves the edit-compile-test loop.

@@ -25,7 +25,11 @@ namespace {
 
 // The address space that linear memories may take together, of the 128 TiB that a program on x86-64 and aarch64 has. It is one mapping, and
 // a position-independent executable sits two thirds up: the largest hole that is certain is the one of 85 TiB below it.
+#ifdef WEFT_SANITIZE_THREAD
+constexpr std::uint64_t kReservationBytesMax = 1ULL << 40;  // ThreadSanitizer leaves a program one and a half TiB
+#else
 constexpr std::uint64_t kReservationBytesMax = 64ULL << 40;
+#endif
 constexpr std::uint64_t kFullReservationBytes = 4ULL << 30;  // with it, and the engine's guard, no access needs a bounds check
 constexpr std::uint64_t kGuardBytes = 64ULL << 20;
 constexpr std::uint64_t kWasmPageBytes = 64U << 10;
