@@ -30,7 +30,7 @@ int main() {
   weft::RuntimeOptions options;
   options.workers = 2;
   options.host.define("shop", "price", [](weft::Caller&, std::int32_t item) -> weft::Task<std::int32_t> {
-    co_await weft::sleep_for(std::chrono::milliseconds(10));                      // parked: no worker is held
+    co_await weft::sleep_for(std::chrono::milliseconds(10));                 // parked: no worker is held
     co_return co_await weft::blocking([item] { return read_price(item); });  // on the pool for blocking work
   });
   auto runtime = weft::Runtime::create(std::move(options));

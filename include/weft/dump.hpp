@@ -12,16 +12,16 @@ namespace weft {
 
 struct TaskDump {
   std::uint64_t task_id = 0;
-  std::uint64_t process_id = 0;     // 0: a task of the host
+  std::uint64_t process_id = 0;  // 0: a task of the host
   std::string name{};
-  std::string state{};                // "queued", "running", "parked"
-  std::string reason{};               // parked: what for ("sleep", "wasi fd_read", "process exit", …)
-  Duration since{0};                // in that state
+  std::string state{};   // "queued", "running", "parked"
+  std::string reason{};  // parked: what for ("sleep", "wasi fd_read", "process exit", …)
+  Duration since{0};     // in that state
   Duration cpu_time{0};
   std::uint64_t switches = 0;
   std::uint64_t preemptions = 0;
   std::uint8_t priority = 0;
-  std::vector<Frame> stack{};         // of the guest, innermost first; empty when not asked for or not to be had
+  std::vector<Frame> stack{};  // of the guest, innermost first; empty when not asked for or not to be had
 };
 
 // One task a paragraph, for people. The JSON form is an array of objects with the field names above, durations in nanoseconds.

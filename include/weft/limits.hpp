@@ -33,21 +33,21 @@ struct Limits {
   std::optional<std::uint64_t> memory_bytes{};
   std::optional<std::uint64_t> table_elements{};
   std::optional<std::uint64_t> instances{};
-  std::optional<Duration> cpu_time{};   // checked at every preemption tick: overrun is at most about one quantum
-  std::optional<Duration> wall_time{};  // starts at the spawn, also while the process is queued or parked
-  std::optional<std::uint64_t> fuel{};  // needs RuntimeOptions::fuel
+  std::optional<Duration> cpu_time{};     // checked at every preemption tick: overrun is at most about one quantum
+  std::optional<Duration> wall_time{};    // starts at the spawn, also while the process is queued or parked
+  std::optional<std::uint64_t> fuel{};    // needs RuntimeOptions::fuel
   std::uint64_t output_bytes = 1U << 20;  // output that may wait to be written, or that may be captured
 };
 
 struct Usage {
-  Duration cpu_time{0};               // on workers
-  Duration wall_time{0};              // from spawn to exit, or to now
-  std::uint64_t memory_bytes = 0;     // linear memory now (at the exit, once it is over)
-  std::uint64_t memory_bytes_max = 0; // linear memory at most
-  std::uint64_t switches = 0;         // times a worker left the process, for any reason but its end
-  std::uint64_t preemptions = 0;      // of these, times its quantum was over
-  std::uint64_t host_calls = 0;       // calls from the guest into the host
-  std::uint64_t fuel = 0;             // consumed; 0 without RuntimeOptions::fuel
+  Duration cpu_time{0};                // on workers
+  Duration wall_time{0};               // from spawn to exit, or to now
+  std::uint64_t memory_bytes = 0;      // linear memory now (at the exit, once it is over)
+  std::uint64_t memory_bytes_max = 0;  // linear memory at most
+  std::uint64_t switches = 0;          // times a worker left the process, for any reason but its end
+  std::uint64_t preemptions = 0;       // of these, times its quantum was over
+  std::uint64_t host_calls = 0;        // calls from the guest into the host
+  std::uint64_t fuel = 0;              // consumed; 0 without RuntimeOptions::fuel
 };
 
 }  // namespace weft

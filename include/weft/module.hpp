@@ -62,7 +62,7 @@ struct ModuleInfo {
   std::uint64_t functions = 0;
   std::uint64_t code_bytes = 0;
   std::uint64_t data_bytes = 0;
-  std::string entry_point{};            // what `weft run` would call; empty when there is nothing
+  std::string entry_point{};  // what `weft run` would call; empty when there is nothing
   bool runnable = false;
   std::vector<std::string> obstacles{};  // why not
   std::string json{};                    // the same, whole, as stable JSON

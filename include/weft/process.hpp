@@ -72,11 +72,11 @@ struct Directory {
 
 struct ProcessSpec {
   Module module{};
-  std::string name{};                     // for people: dumps, traces, prefixes; empty: the module's name
-  std::vector<std::string> arguments{};   // argv, with argv[0]; empty: just the module's name
+  std::string name{};                    // for people: dumps, traces, prefixes; empty: the module's name
+  std::vector<std::string> arguments{};  // argv, with argv[0]; empty: just the module's name
   std::vector<std::pair<std::string, std::string>> environment{};
   std::vector<Directory> directories{};
-  bool network = false;                 // sockets and name lookup (components only: preview 1 has no sockets to open)
+  bool network = false;  // sockets and name lookup (components only: preview 1 has no sockets to open)
   Input input{};
   Output output = Output::discard();
   std::string entry{};                    // exported function; empty: the command's own entry point
@@ -89,10 +89,10 @@ struct ProcessSpec {
 // One frame of a guest's stack, innermost first.
 struct Frame {
   std::string module{};
-  std::string function{};           // demangled; empty when the module has no names
+  std::string function{};  // demangled; empty when the module has no names
   std::uint32_t function_index = 0;
-  std::uint64_t offset = 0;       // in the module, bytes
-  std::string file{};               // source position, when the module carries DWARF
+  std::uint64_t offset = 0;  // in the module, bytes
+  std::string file{};        // source position, when the module carries DWARF
   std::uint32_t line = 0;
   std::uint32_t column = 0;
 };
@@ -114,14 +114,14 @@ struct LimitReached {
 
 struct ExitStatus {
   ExitKind kind = ExitKind::kReturned;
-  std::int32_t code = 0;             // kExited: as the guest said; else 0
-  std::vector<Value> results{};        // kReturned from an entry function
-  std::string result_text{};           // the same as text
-  std::string message{};               // one line for people; empty when all is well
-  std::string detail{};                // more lines: the engine's own words on a trap or a failure
-  std::string killed_by{};             // kKilled: what kill() was told
-  std::optional<LimitReached> limit{}; // kLimitReached
-  std::vector<Frame> backtrace{};      // kTrapped, and limits reached inside the guest
+  std::int32_t code = 0;                // kExited: as the guest said; else 0
+  std::vector<Value> results{};         // kReturned from an entry function
+  std::string result_text{};            // the same as text
+  std::string message{};                // one line for people; empty when all is well
+  std::string detail{};                 // more lines: the engine's own words on a trap or a failure
+  std::string killed_by{};              // kKilled: what kill() was told
+  std::optional<LimitReached> limit{};  // kLimitReached
+  std::vector<Frame> backtrace{};       // kTrapped, and limits reached inside the guest
   Usage usage{};
 
   bool success() const noexcept { return kind == ExitKind::kReturned || (kind == ExitKind::kExited && code == 0); }

@@ -31,18 +31,18 @@
 namespace weft {
 
 struct RuntimeOptions {
-  unsigned workers = 0;                                    // OS threads that run tasks; 0: one per core this program may use
-  Duration quantum = std::chrono::milliseconds(1);         // how long a task runs while others wait for its worker
-  unsigned processes_max = 10'000;                         // alive at once; spawn() beyond it fails with kExhausted
-  std::uint64_t stack_bytes = 512U << 10;                  // of each guest
-  std::uint64_t memory_bytes_max = 4ULL << 30;             // of linear memory, for any process; Limits::memory_bytes may say less
-  unsigned blocking_threads_max = 64;                      // of the pool for blocking work
-  bool fuel = false;                                       // count instructions, so that Limits::fuel works (costs about 20 %)
-  bool preemption = true;                                  // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
-  bool cache = true;                                       // keep compiled code on disk
-  std::filesystem::path cache_directory{};                   // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
-  HostFunctions host{};                                      // what guests may import beside WASI
-  bool trace = false;                                      // record events for Runtime::trace()
+  unsigned workers = 0;                             // OS threads that run tasks; 0: one per core this program may use
+  Duration quantum = std::chrono::milliseconds(1);  // how long a task runs while others wait for its worker
+  unsigned processes_max = 10'000;                  // alive at once; spawn() beyond it fails with kExhausted
+  std::uint64_t stack_bytes = 512U << 10;           // of each guest
+  std::uint64_t memory_bytes_max = 4ULL << 30;      // of linear memory, for any process; Limits::memory_bytes may say less
+  unsigned blocking_threads_max = 64;               // of the pool for blocking work
+  bool fuel = false;                                // count instructions, so that Limits::fuel works (costs about 20 %)
+  bool preemption = true;                   // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
+  bool cache = true;                        // keep compiled code on disk
+  std::filesystem::path cache_directory{};  // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
+  HostFunctions host{};                     // what guests may import beside WASI
+  bool trace = false;                       // record events for Runtime::trace()
 };
 
 // What a shutdown left undone. Empty lists mean that all went well.
@@ -54,14 +54,14 @@ struct ShutdownReport {
 // How many of each exist now, and how much has been done since the start.
 struct RuntimeStats {
   unsigned workers = 0;
-  std::uint64_t processes = 0;         // alive
+  std::uint64_t processes = 0;  // alive
   std::uint64_t processes_spawned = 0;
-  std::uint64_t tasks = 0;             // alive: fibers of guests, and coroutines
+  std::uint64_t tasks = 0;  // alive: fibers of guests, and coroutines
   std::uint64_t switches = 0;
   std::uint64_t preemptions = 0;
   std::uint64_t steals = 0;
   std::uint64_t blocking_threads = 0;
-  std::uint64_t timers = 0;            // waiting
+  std::uint64_t timers = 0;  // waiting
 };
 
 // A spec made ready once, to be spawned many times.

@@ -51,9 +51,9 @@ class Leaf {
 
 // One chain of coroutines, each awaiting the next. Whoever owns the chain polls it.
 struct Chain {
-  std::coroutine_handle<> top;      // what to resume: the innermost coroutine
-  Leaf* leaf = nullptr;             // what it waits for
-  TaskContext* context = nullptr;   // of the poll that is going on
+  std::coroutine_handle<> top;     // what to resume: the innermost coroutine
+  Leaf* leaf = nullptr;            // what it waits for
+  TaskContext* context = nullptr;  // of the poll that is going on
 
   // Runs the chain until it waits (false) or the outermost coroutine is done (true).
   bool poll(TaskContext& now, std::coroutine_handle<> outermost) {
@@ -200,11 +200,11 @@ class JoinState {
  public:
   virtual ~JoinState() = default;
   bool done() const noexcept;
-  void finish();                       // by the task, once
-  void wait();                         // any host thread, never a worker
+  void finish();  // by the task, once
+  void wait();    // any host thread, never a worker
   bool wait_for(Duration bound);
-  bool poll(TaskContext& context);     // by a task
-  void cancel();                       // any thread: the task is dropped at its next suspension
+  bool poll(TaskContext& context);  // by a task
+  void cancel();                    // any thread: the task is dropped at its next suspension
   JoinState();
 
   struct Inner;
@@ -368,8 +368,7 @@ class BlockingAwaitable final : public Awaitable {
   };
 
  public:
-  explicit BlockingAwaitable(F work)
-      : slot_(std::make_shared<Slot>(std::move(work))), pooled_([slot = slot_] { slot->run(); }) {}
+  explicit BlockingAwaitable(F work) : slot_(std::make_shared<Slot>(std::move(work))), pooled_([slot = slot_] { slot->run(); }) {}
   bool poll(TaskContext& context) override { return pooled_.poll(context); }
   R await_resume() {
     if (slot_->outcome.index() == 2) std::rethrow_exception(std::get<2>(slot_->outcome));

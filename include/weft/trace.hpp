@@ -18,17 +18,17 @@ enum class TraceKind : std::uint8_t { kSpawn, kRun, kYield, kPreempt, kPark, kWa
 std::string_view name_of(TraceKind kind) noexcept;
 
 struct TraceEvent {
-  std::uint64_t time_ns = 0;      // monotonic
+  std::uint64_t time_ns = 0;  // monotonic
   std::uint64_t task_id = 0;
-  std::uint32_t worker = 0;       // kOutside: by a thread that is no worker
+  std::uint32_t worker = 0;  // kOutside: by a thread that is no worker
   TraceKind kind = TraceKind::kRun;
-  const char* reason = nullptr;   // kPark: what for; static text
+  const char* reason = nullptr;  // kPark: what for; static text
   static constexpr std::uint32_t kOutside = 0xffff'ffff;
 };
 
 struct Trace {
   std::vector<TraceEvent> events{};  // by time
-  std::uint64_t dropped = 0;       // lost to full buffers
+  std::uint64_t dropped = 0;         // lost to full buffers
   unsigned workers = 0;
   struct TaskName {
     std::uint64_t task_id = 0;

@@ -31,7 +31,8 @@ std::string to_text(const std::vector<TaskDump>& tasks) {
     if (!task.reason.empty()) text += fmt::format(" in {}", task.reason);
     text += fmt::format(" for {}; priority {}, cpu {}, {} switches, {} preemptions\n", format_duration(task.since), task.priority,
                         format_duration(task.cpu_time), task.switches, task.preemptions);
-    for (std::size_t index = 0; index < task.stack.size(); ++index) text += fmt::format("  {:>3}: {}\n", index, describe(task.stack[index]));
+    for (std::size_t index = 0; index < task.stack.size(); ++index)
+      text += fmt::format("  {:>3}: {}\n", index, describe(task.stack[index]));
   }
   return text;
 }

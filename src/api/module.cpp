@@ -60,13 +60,15 @@ Result<ModuleInfo> inspect(const std::vector<std::uint8_t>& bytes) {
   ModuleInfo info;
   info.kind = text_of(parsed, "kind");
   for (const Json& import : list_of(parsed, "imports")) {
-    info.imports.push_back({text_of(import, "module"), text_of(import, "name"), text_of(import, "type"), text_of(import, "provided_by")});
+    info.imports.push_back(
+        {text_of(import, "module"), text_of(import, "name"), text_of(import, "type"), text_of(import, "provided_by")});
   }
   for (const Json& item : list_of(parsed, "exports")) info.exports.push_back({text_of(item, "name"), text_of(item, "type")});
   for (const Json& item : list_of(parsed, "memories")) {
     ModuleInfo::Memory memory;
     memory.minimum_bytes = number_of(item, "minimum_bytes");
-    if (item.contains("maximum_bytes") && item["maximum_bytes"].is_number()) memory.maximum_bytes = number_of(item, "maximum_bytes");
+    if (item.contains("maximum_bytes") && item["maximum_bytes"].is_number())
+      memory.maximum_bytes = number_of(item, "maximum_bytes");
     memory.shared = flag_of(item, "shared");
     memory.is_64_bit = flag_of(item, "is_64_bit");
     memory.imported = flag_of(item, "imported");

@@ -48,7 +48,8 @@ std::uint64_t deadline_after(std::uint64_t now_ns, Duration duration) {
 
 Result<void> check(const RuntimeOptions& options) {
   const auto bad = [](std::string message) { return fail(ErrorKind::kBadArgument, std::move(message)); };
-  if (options.workers > sched::kWorkersMax) return bad(fmt::format("{} workers: at most {} are possible", options.workers, sched::kWorkersMax));
+  if (options.workers > sched::kWorkersMax)
+    return bad(fmt::format("{} workers: at most {} are possible", options.workers, sched::kWorkersMax));
   if (options.quantum < std::chrono::microseconds(10) || options.quantum > std::chrono::seconds(10)) {
     return bad(fmt::format("a quantum of {}: choose between 10us and 10s", format_duration(options.quantum)));
   }
@@ -60,7 +61,8 @@ Result<void> check(const RuntimeOptions& options) {
     return bad(fmt::format("memories of at most {}: WebAssembly's pages have 64 KiB", format_size(options.memory_bytes_max)));
   }
   if (options.memory_bytes_max > kFullReservationBytes) {
-    return bad(fmt::format("memories of up to {}: 4 GiB is the most that a 32-bit guest can address", format_size(options.memory_bytes_max)));
+    return bad(fmt::format("memories of up to {}: 4 GiB is the most that a 32-bit guest can address",
+                           format_size(options.memory_bytes_max)));
   }
   if (options.blocking_threads_max == 0) return bad("0 threads for blocking work: at least 1 is needed");
   return {};
@@ -78,19 +80,24 @@ Result<void> check_maps(const RuntimeOptions& options, const platform::MemoryFac
 
 // $XDG_CACHE_HOME/weft or ~/.cache/weft; empty when neither is known.
 std::filesystem::path default_cache_directory() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && cache[0] == '/') return std::filesystem::path(cache) / "weft";
-  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') return std::filesystem::path(home) / ".cache" / "weft";
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && cache[0] == '/')
+    return std::filesystem::path(cache) / "weft";
+  if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/')
+    return std::filesystem::path(home) / ".cache" / "weft";
   return {};
 }
 
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::not_found) return fail(ErrorKind::kNotFound, path.string() + ": there is no such file");
+  if (status.type() == std::filesystem::file_type::not_found)
+    return fail(ErrorKind::kNotFound, path.string() + ": there is no such file");
   if (error) {
-    return fail(error == std::errc::permission_denied ? ErrorKind::kPermission : ErrorKind::kIo, path.string() + ": " + error.message());
+    return fail(error == std::errc::permission_denied ? ErrorKind::kPermission : ErrorKind::kIo,
+                path.string() + ": " + error.message());
   }
-  if (std::filesystem::is_directory(status)) return fail(ErrorKind::kIo, path.string() + ": it is a directory, not a WebAssembly file");
+  if (std::filesystem::is_directory(status))
+    return fail(ErrorKind::kIo, path.string() + ": it is a directory, not a WebAssembly file");
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -137,7 +144,8 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
     config.memory_reservation_bytes = std::min(share, (options.memory_bytes_max + kWasmPageBytes - 1) & ~(kWasmPageBytes - 1));
     if (options.memory_bytes_max > share) {
       options.memory_bytes_max = share;
-      warnings.push_back(fmt::format("with room for {} processes no memory can grow beyond {}", options.processes_max, format_size(share)));
+      warnings.push_back(
+          fmt::format("with room for {} processes no memory can grow beyond {}", options.processes_max, format_size(share)));
     }
   }
   config.memory_bytes_max = options.memory_bytes_max & ~(kWasmPageBytes - 1);
@@ -147,7 +155,8 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   if (std::string warning = (*engine)->warning(); !warning.empty()) warnings.push_back(std::move(warning));
   auto linker = wasm::Linker::create(**engine);
   if (!linker) return std::unexpected(linker.error());
-  if (Result<void> defined = guest::define_host_functions(**linker, options.host); !defined) return std::unexpected(defined.error());
+  if (Result<void> defined = guest::define_host_functions(**linker, options.host); !defined)
+    return std::unexpected(defined.error());
   if (Result<void> defined = guest::define_weft_module(**linker, options.host); !defined) return std::unexpected(defined.error());
   auto recorder = options.trace ? std::make_unique<sched::Recorder>(options.workers, kTraceEventsPerWorker) : nullptr;
 

@@ -12,7 +12,8 @@
 namespace weft {
 
 struct Runtime::State {
-  State(RuntimeOptions given, std::shared_ptr<process::Environment> made) : options(std::move(given)), environment(std::move(made)) {}
+  State(RuntimeOptions given, std::shared_ptr<process::Environment> made)
+      : options(std::move(given)), environment(std::move(made)) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { (void)shutdown(Duration::zero(), std::chrono::seconds(10)); }

@@ -21,14 +21,22 @@ static_assert(TraceEvent::kOutside == sched::TraceEvent::kOutside);
 
 std::string_view name_of(TraceKind kind) noexcept {
   switch (kind) {
-    case TraceKind::kSpawn: return "spawn";
-    case TraceKind::kRun: return "run";
-    case TraceKind::kYield: return "yield";
-    case TraceKind::kPreempt: return "preempt";
-    case TraceKind::kPark: return "park";
-    case TraceKind::kWake: return "wake";
-    case TraceKind::kSteal: return "steal";
-    case TraceKind::kExit: return "exit";
+    case TraceKind::kSpawn:
+      return "spawn";
+    case TraceKind::kRun:
+      return "run";
+    case TraceKind::kYield:
+      return "yield";
+    case TraceKind::kPreempt:
+      return "preempt";
+    case TraceKind::kPark:
+      return "park";
+    case TraceKind::kWake:
+      return "wake";
+    case TraceKind::kSteal:
+      return "steal";
+    case TraceKind::kExit:
+      return "exit";
   }
   return "unknown";
 }
@@ -88,21 +96,25 @@ class Writer {
   }
 
   void thread_name(unsigned thread, const std::string& name) {
-    put(fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":{}}}}}", thread + 1, json_text(name)));
+    put(fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":{}}}}}", thread + 1,
+                    json_text(name)));
   }
 
   void run(const TraceEvent& begun, const TraceEvent& ended) {
-    put(fmt::format(",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"end\":{}",
-                    begun.worker + 1, microseconds(begun.time_ns - start_ns_), microseconds(ended.time_ns - begun.time_ns),
-                    json_text(name_of_task(begun.task_id)), begun.task_id, json_text(name_of(ended.kind))));
+    put(fmt::format(
+        ",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"end\":{}",
+        begun.worker + 1, microseconds(begun.time_ns - start_ns_), microseconds(ended.time_ns - begun.time_ns),
+        json_text(name_of_task(begun.task_id)), begun.task_id, json_text(name_of(ended.kind))));
     if (ended.kind == TraceKind::kPark && ended.reason != nullptr) put(",\"reason\":" + json_text(ended.reason));
     put("}}");
   }
 
   void instant(const TraceEvent& event) {
     const unsigned thread = event.worker < trace_.workers ? event.worker + 1 : trace_.workers + 1;
-    put(fmt::format(",\n{{\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"of\":{}}}}}", thread,
-                    microseconds(event.time_ns - start_ns_), json_text(name_of(event.kind)), event.task_id, json_text(name_of_task(event.task_id))));
+    put(fmt::format(
+        ",\n{{\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"name\":{},\"args\":{{\"task\":{},\"of\":{}}}}}", thread,
+        microseconds(event.time_ns - start_ns_), json_text(name_of(event.kind)), event.task_id,
+        json_text(name_of_task(event.task_id))));
   }
 
   const Trace& trace_;
@@ -115,7 +127,8 @@ class Writer {
 
 Result<void> Trace::write_json(const std::filesystem::path& path) const {
   const auto failed = [&](int failure) {
-    return fail(ErrorKind::kIo, "the trace cannot be written to " + path.string() + ": " + std::generic_category().message(failure));
+    return fail(ErrorKind::kIo,
+                "the trace cannot be written to " + path.string() + ": " + std::generic_category().message(failure));
   };
   std::FILE* const file = std::fopen(path.c_str(), "we");
   if (file == nullptr) return failed(errno);

@@ -20,10 +20,8 @@ void set_assertion_hook(AssertionHook hook) noexcept;
 
 }  // namespace weft::base
 
-#define WEFT_ASSERT(expression, message)                                                        \
-  (static_cast<bool>(expression)                                                                \
-       ? static_cast<void>(0)                                                                   \
-       : ::weft::base::assertion_failed(__FILE__, __LINE__, #expression, message))
+#define WEFT_ASSERT(expression, message) \
+  (static_cast<bool>(expression) ? static_cast<void>(0) : ::weft::base::assertion_failed(__FILE__, __LINE__, #expression, message))
 
 #ifdef NDEBUG
 #define WEFT_DEBUG_ASSERT(expression, message) static_cast<void>(sizeof(static_cast<bool>(expression)))

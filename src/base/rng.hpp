@@ -35,9 +35,7 @@ class Rng {
     return result;
   }
   // 0 … bound-1 (bound > 0), by Lemire's multiplication; its bias is below 2^-32 for the bounds used here.
-  constexpr uint32_t below(uint32_t bound) {
-    return static_cast<uint32_t>(((next() >> 32U) * bound) >> 32U);
-  }
+  constexpr uint32_t below(uint32_t bound) { return static_cast<uint32_t>(((next() >> 32U) * bound) >> 32U); }
   // True once in `n` on average.
   constexpr bool one_in(uint32_t n) { return below(n) == 0; }
 

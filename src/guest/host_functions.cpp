@@ -54,7 +54,9 @@ class Arguments {
   std::vector<Value> many_;
 };
 
-weft_error* to_abi_error(const Error& error) { return weft_error_new(WEFT_ERROR_CODE_HOST, wasm::to_abi(std::string_view(error.message))); }
+weft_error* to_abi_error(const Error& error) {
+  return weft_error_new(WEFT_ERROR_CODE_HOST, wasm::to_abi(std::string_view(error.message)));
+}
 
 weft_error* store(const detail::HostResult& result, weft_val* results) {
   if (!result) return to_abi_error(result.error());
@@ -62,8 +64,8 @@ weft_error* store(const detail::HostResult& result, weft_val* results) {
   return nullptr;
 }
 
-weft_error* call_immediate(void* environment, void* process, weft_caller* raw, const weft_val* args, std::size_t nargs, weft_val* results,
-                           std::size_t) noexcept {
+weft_error* call_immediate(void* environment, void* process, weft_caller* raw, const weft_val* args, std::size_t nargs,
+                           weft_val* results, std::size_t) noexcept {
   const auto& function = *static_cast<const HostFunctions::Function*>(environment);
   try {
     GuestCaller caller(raw, static_cast<wasm::CallHost*>(process)->process_id());
@@ -112,16 +114,22 @@ void drop_function(void* environment) noexcept { delete static_cast<HostFunction
 // The order of ValueType is that of the ABI's kinds; this says so to the compiler.
 weft_val_kind to_abi(ValueType type) {
   switch (type) {
-    case ValueType::kI32: return WEFT_VAL_KIND_I32;
-    case ValueType::kI64: return WEFT_VAL_KIND_I64;
-    case ValueType::kF32: return WEFT_VAL_KIND_F32;
-    case ValueType::kF64: return WEFT_VAL_KIND_F64;
-    case ValueType::kV128: return WEFT_VAL_KIND_V128;
+    case ValueType::kI32:
+      return WEFT_VAL_KIND_I32;
+    case ValueType::kI64:
+      return WEFT_VAL_KIND_I64;
+    case ValueType::kF32:
+      return WEFT_VAL_KIND_F32;
+    case ValueType::kF64:
+      return WEFT_VAL_KIND_F64;
+    case ValueType::kV128:
+      return WEFT_VAL_KIND_V128;
   }
   return WEFT_VAL_KIND_I32;
 }
 
-weft_error* stop_requested(void*, void* process, weft_caller*, const weft_val*, std::size_t, weft_val* results, std::size_t) noexcept {
+weft_error* stop_requested(void*, void* process, weft_caller*, const weft_val*, std::size_t, weft_val* results,
+                           std::size_t) noexcept {
   results[0].of.i32 = static_cast<wasm::CallHost*>(process)->stop_requested() ? 1 : 0;
   return nullptr;
 }
@@ -146,7 +154,9 @@ Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& fu
 }
 
 Result<void> define_weft_module(wasm::Linker& linker, const HostFunctions& unless_in) {
-  const auto taken = [](const HostFunctions::Function& function) { return function.module == "weft" && function.name == "stop_requested"; };
+  const auto taken = [](const HostFunctions::Function& function) {
+    return function.module == "weft" && function.name == "stop_requested";
+  };
   if (std::ranges::any_of(unless_in.all(), taken)) return {};
   wasm::Linker::Definition definition;
   definition.module = "weft";

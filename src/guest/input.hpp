@@ -41,7 +41,7 @@ class SharedStdin {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::byte> buffer_;   // under mutex_, like all below
+  std::vector<std::byte> buffer_;  // under mutex_, like all below
   std::size_t consumed_ = 0;
   bool wanted_ = false;
   bool ended_ = false;

@@ -40,8 +40,8 @@ Output Output::to(Receiver to, bool lines) {
 namespace weft::guest {
 namespace {
 
-constexpr std::size_t kBatchBytes = 64U << 10;     // gathered before it is written out
-constexpr std::size_t kLineBytesMax = 64U << 10;   // a longer line is cut
+constexpr std::size_t kBatchBytes = 64U << 10;    // gathered before it is written out
+constexpr std::size_t kLineBytesMax = 64U << 10;  // a longer line is cut
 
 std::size_t index_of(Stream stream) { return stream == Stream::kOut ? 0 : 1; }
 

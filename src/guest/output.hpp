@@ -71,10 +71,10 @@ class OutputPort : public std::enable_shared_from_this<OutputPort> {
 
   mutable std::mutex mutex_;
   // All below: under mutex_.
-  std::vector<Segment> segments_;      // written, not yet taken by the pump; the two streams in their order
-  std::uint64_t waiting_bytes_ = 0;    // written, not yet out
+  std::vector<Segment> segments_;    // written, not yet taken by the pump; the two streams in their order
+  std::uint64_t waiting_bytes_ = 0;  // written, not yet out
   std::string captured_[2];
-  bool queued_ = false;                // in the pump's queue, or being served
+  bool queued_ = false;  // in the pump's queue, or being served
   bool ended_ = false;
   std::vector<base::Ref<sched::Task>> waiters_;
   std::function<void()> then_;

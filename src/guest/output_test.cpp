@@ -163,7 +163,8 @@ TEST(OutputPort, ManyWritersAtOnceLoseNothing) {
   std::vector<std::unique_ptr<End>> ends;
   std::vector<std::thread> writers;
   for (std::size_t index = 0; index < counts.size(); ++index) {
-    ports.push_back(pump.open(index, Output::to([&counts](ProcessId id, Stream, std::string_view text) { counts[id] += text.size(); }), 4096));
+    ports.push_back(
+        pump.open(index, Output::to([&counts](ProcessId id, Stream, std::string_view text) { counts[id] += text.size(); }), 4096));
     ends.push_back(std::make_unique<End>());
     writers.emplace_back([port = ports.back(), end = ends.back().get()] {
       for (int round = 0; round < 2000; ++round) write_all(*port, Stream::kOut, "0123456789");

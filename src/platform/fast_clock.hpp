@@ -23,7 +23,8 @@ class FastClock {
   uint64_t now_ns() {
     const uint64_t elapsed = read_cycles() - anchor_cycles_;
     // A counter that ran backwards (a thread moved to an odd CPU) wraps to a huge number and is re-anchored too.
-    if (elapsed >= counter_.cycles_per_ms) [[unlikely]] return anchor();
+    if (elapsed >= counter_.cycles_per_ms) [[unlikely]]
+      return anchor();
     return last_ns_ = std::max(last_ns_, anchor_ns_ + ((elapsed * counter_.multiplier) >> 32U));
   }
 

@@ -47,10 +47,10 @@ struct CycleCounter {
 };
 
 struct MemoryFacts {
-  uint64_t physical_bytes = 0;   // of the machine
-  uint64_t limit_bytes = 0;      // what this process may use: the control group's limit, else physical_bytes
-  uint64_t maps_max = 0;         // vm.max_map_count; 0: there is no such bound
-  uint64_t maps_now = 0;         // mappings this process has
+  uint64_t physical_bytes = 0;  // of the machine
+  uint64_t limit_bytes = 0;     // what this process may use: the control group's limit, else physical_bytes
+  uint64_t maps_max = 0;        // vm.max_map_count; 0: there is no such bound
+  uint64_t maps_now = 0;        // mappings this process has
   uint64_t page_bytes = 4096;
 };
 

@@ -17,8 +17,8 @@
 namespace weft::process {
 
 struct Environment {
-  Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of, std::unique_ptr<sched::Recorder> recorder_of,
-              std::uint64_t processes_max)
+  Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of,
+              std::unique_ptr<sched::Recorder> recorder_of, std::uint64_t processes_max)
       : engine(std::move(engine_of)), linker(std::move(linker_of)), recorder(std::move(recorder_of)), table(processes_max) {}
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
@@ -27,7 +27,7 @@ struct Environment {
   const std::unique_ptr<wasm::Engine> engine;
   const std::unique_ptr<const wasm::Linker> linker;
   const std::unique_ptr<sched::Recorder> recorder;  // null without RuntimeOptions::trace
-  TaskNames names;                                    // filled while there is a recorder
+  TaskNames names;                                  // filled while there is a recorder
   Table table;
   guest::OutputPump output;
   guest::SharedStdin input;

@@ -4,40 +4,62 @@ namespace weft {
 
 std::string_view name_of(LimitKind kind) noexcept {
   switch (kind) {
-    case LimitKind::kMemory: return "memory";
-    case LimitKind::kTableElements: return "table elements";
-    case LimitKind::kInstances: return "instances";
-    case LimitKind::kCpuTime: return "cpu time";
-    case LimitKind::kWallTime: return "wall time";
-    case LimitKind::kFuel: return "fuel";
-    case LimitKind::kStack: return "stack";
-    case LimitKind::kOutput: return "output";
+    case LimitKind::kMemory:
+      return "memory";
+    case LimitKind::kTableElements:
+      return "table elements";
+    case LimitKind::kInstances:
+      return "instances";
+    case LimitKind::kCpuTime:
+      return "cpu time";
+    case LimitKind::kWallTime:
+      return "wall time";
+    case LimitKind::kFuel:
+      return "fuel";
+    case LimitKind::kStack:
+      return "stack";
+    case LimitKind::kOutput:
+      return "output";
   }
   return "unknown";
 }
 
 std::string_view flag_of(LimitKind kind) noexcept {
   switch (kind) {
-    case LimitKind::kMemory: return "--max-memory";
-    case LimitKind::kTableElements: return "--max-table-elements";
-    case LimitKind::kInstances: return "--max-instances";
-    case LimitKind::kCpuTime: return "--cpu-time";
-    case LimitKind::kWallTime: return "--timeout";
-    case LimitKind::kFuel: return "--fuel";
-    case LimitKind::kStack: return "--max-stack";
-    case LimitKind::kOutput: return "--max-output";
+    case LimitKind::kMemory:
+      return "--max-memory";
+    case LimitKind::kTableElements:
+      return "--max-table-elements";
+    case LimitKind::kInstances:
+      return "--max-instances";
+    case LimitKind::kCpuTime:
+      return "--cpu-time";
+    case LimitKind::kWallTime:
+      return "--timeout";
+    case LimitKind::kFuel:
+      return "--fuel";
+    case LimitKind::kStack:
+      return "--max-stack";
+    case LimitKind::kOutput:
+      return "--max-output";
   }
   return "";
 }
 
 std::string_view name_of(ExitKind kind) noexcept {
   switch (kind) {
-    case ExitKind::kReturned: return "returned";
-    case ExitKind::kExited: return "exited";
-    case ExitKind::kTrapped: return "trapped";
-    case ExitKind::kKilled: return "killed";
-    case ExitKind::kLimitReached: return "limit-reached";
-    case ExitKind::kFailed: return "failed";
+    case ExitKind::kReturned:
+      return "returned";
+    case ExitKind::kExited:
+      return "exited";
+    case ExitKind::kTrapped:
+      return "trapped";
+    case ExitKind::kKilled:
+      return "killed";
+    case ExitKind::kLimitReached:
+      return "limit-reached";
+    case ExitKind::kFailed:
+      return "failed";
   }
   return "unknown";
 }
@@ -49,12 +71,15 @@ std::string amount(LimitKind kind, std::uint64_t value) {
   switch (kind) {
     case LimitKind::kMemory:
     case LimitKind::kStack:
-    case LimitKind::kOutput: return format_size(value);
+    case LimitKind::kOutput:
+      return format_size(value);
     case LimitKind::kCpuTime:
-    case LimitKind::kWallTime: return format_duration(Duration(static_cast<std::int64_t>(value)));
+    case LimitKind::kWallTime:
+      return format_duration(Duration(static_cast<std::int64_t>(value)));
     case LimitKind::kTableElements:
     case LimitKind::kInstances:
-    case LimitKind::kFuel: return std::to_string(value);
+    case LimitKind::kFuel:
+      return std::to_string(value);
   }
   return std::to_string(value);
 }

@@ -127,9 +127,12 @@ std::int64_t GuestTask::write(std::uint32_t stream, std::span<const std::byte> b
   const auto written = process_->output->write(stream == 1 ? Stream::kOut : Stream::kErr, bytes);
   if (written) return static_cast<std::int64_t>(*written);
   switch (written.error()) {
-    case guest::OutputPort::Refusal::kFull: return 0;
-    case guest::OutputPort::Refusal::kClosed: return kWriteClosed;
-    case guest::OutputPort::Refusal::kLimit: return kWriteStop;
+    case guest::OutputPort::Refusal::kFull:
+      return 0;
+    case guest::OutputPort::Refusal::kClosed:
+      return kWriteClosed;
+    case guest::OutputPort::Refusal::kLimit:
+      return kWriteStop;
   }
   return kWriteClosed;
 }

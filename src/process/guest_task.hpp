@@ -69,7 +69,8 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   base::atomic<StopCause> stop_cause_{StopCause::kNone};
   std::uint64_t sleep_deadline_ns_ = 0;
   std::string_view last_waiting_for_;
-  const char* last_reason_ = "host call";  // also what it waits for when the engine itself lets others run, between steps of a collection
+  const char* last_reason_ =
+      "host call";  // also what it waits for when the engine itself lets others run, between steps of a collection
 
   const std::shared_ptr<Process::State> process_;
   sched::TaskTimer sleep_timer_;

@@ -60,11 +60,13 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");
   }
-  const bool runnable = !spec.entry.empty() || module->entry() == WEFT_ENTRY_START || module->entry() == WEFT_ENTRY_COMPONENT_COMMAND;
+  const bool runnable =
+      !spec.entry.empty() || module->entry() == WEFT_ENTRY_START || module->entry() == WEFT_ENTRY_COMPONENT_COMMAND;
   if (!runnable) {
-    return fail(ErrorKind::kNoEntryPoint, module->is_component()
-                                              ? "it has no entry point: the component does not export wasi:cli/run"
-                                              : "it has no entry point: it exports no _start; name an exported function to call (--invoke)");
+    return fail(ErrorKind::kNoEntryPoint,
+                module->is_component()
+                    ? "it has no entry point: the component does not export wasi:cli/run"
+                    : "it has no entry point: it exports no _start; name an exported function to call (--invoke)");
   }
   if (!spec.entry.empty() && !module->is_component() && !module->exports_function(spec.entry)) {
     return fail(ErrorKind::kNoEntryPoint, "it exports no function '" + spec.entry + "'");

@@ -13,8 +13,8 @@ namespace {
 struct Stacks {
   std::mutex mutex;
   std::condition_variable arrived;
-  std::size_t missing = 0;                   // under mutex
-  std::vector<std::vector<Frame>> frames;    // under mutex; one a request
+  std::size_t missing = 0;                 // under mutex
+  std::vector<std::vector<Frame>> frames;  // under mutex; one a request
 };
 
 struct Request {
@@ -35,7 +35,8 @@ void receive(void* context, const weft_backtrace* backtrace) {
 
 }  // namespace
 
-Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program, SpawnOptions options) {
+Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program,
+                      SpawnOptions options) {
   Environment& environment = *kept;
   if (!environment.table.reserve()) {
     return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.table.processes_max()) +

@@ -14,7 +14,8 @@
 namespace weft::process {
 
 // Any thread; never parks. kExhausted at the bound of the table, kCancelled when the scheduler takes no more.
-Result<Process> spawn(const std::shared_ptr<Environment>& environment, std::shared_ptr<const Program::State> program, SpawnOptions options);
+Result<Process> spawn(const std::shared_ptr<Environment>& environment, std::shared_ptr<const Program::State> program,
+                      SpawnOptions options);
 
 // Every task of the scheduler; with `guest_stacks` also where each guest is, as far as they answer within `bound`.
 std::vector<TaskDump> dump(const Environment& environment, bool guest_stacks, Duration bound);

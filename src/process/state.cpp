@@ -194,7 +194,8 @@ ExitStatus Process::join() const {
 }
 
 std::optional<ExitStatus> Process::join_for(Duration bound) const {
-  WEFT_ASSERT(sched::RunContext::current() == nullptr, "join_for() blocks its thread, and this is a worker: co_await exited() instead");
+  WEFT_ASSERT(sched::RunContext::current() == nullptr,
+              "join_for() blocks its thread, and this is a worker: co_await exited() instead");
   std::unique_lock lock(state_->mutex);
   if (!state_->ended.wait_for(lock, bound, [&] { return state_->status.has_value(); })) return std::nullopt;
   return *state_->status;

@@ -29,9 +29,7 @@ namespace weft::sched {
 class IdleSet {
  public:
   // All workers are awake at first, and none is searching.
-  explicit IdleSet(uint32_t workers) : workers_(workers), state_(uint64_t{workers} << kAwakeShift) {
-    sleepers_.reserve(workers);
-  }
+  explicit IdleSet(uint32_t workers) : workers_(workers), state_(uint64_t{workers} << kAwakeShift) { sleepers_.reserve(workers); }
 
   // Any thread, after it made work visible: a worker to unpark, or -1 when nobody sleeps or somebody searches already.
   int32_t claim() {

@@ -38,9 +38,7 @@ class RunContext {
   uint64_t now_ns() const;
 
   // After run() returns kPending the task goes to the BACK of its queue. The last of yield() and park() counts.
-  void yield(YieldKind kind = YieldKind::kAsked) {
-    ending_ = kind == YieldKind::kPreempted ? Ending::kPreempted : Ending::kYield;
-  }
+  void yield(YieldKind kind = YieldKind::kAsked) { ending_ = kind == YieldKind::kPreempted ? Ending::kPreempted : Ending::kYield; }
   // After run() returns kPending the task is parked until wake(). `reason` is static text and says what is waited for.
   void park(const char* reason, uint64_t deadline_ns = 0, uint64_t address = 0) {
     WEFT_DEBUG_ASSERT(reason != nullptr && reason[0] != '\0', "a park must name its reason");

@@ -74,10 +74,10 @@ class EagerState : public ForgetfulState {
 template <class TheState>
 struct TaskWorld {
   TheState state;
-  atomic<int> queued{0};   // how often the task is in the queue
+  atomic<int> queued{0};  // how often the task is in the queue
   atomic<int> running{0};
-  atomic<int> posted{0};   // by wakers, before they wake
-  int seen = 0;            // of these, by runs
+  atomic<int> posted{0};  // by wakers, before they wake
+  int seen = 0;           // of these, by runs
 
   void wake() {
     posted.fetch_add(1);

@@ -68,16 +68,16 @@ struct SchedulerConfig {
 
 struct SchedulerStatistics {
   uint32_t workers = 0;
-  uint64_t tasks = 0;           // alive: spawned and not done
-  uint64_t tasks_spawned = 0;   // ever
-  uint64_t switches = 0;        // runs of tasks
+  uint64_t tasks = 0;          // alive: spawned and not done
+  uint64_t tasks_spawned = 0;  // ever
+  uint64_t switches = 0;       // runs of tasks
   uint64_t preemptions = 0;
-  uint64_t steals = 0;          // successful visits to another worker's queues
-  uint64_t stolen = 0;          // tasks taken in them
-  uint64_t timers = 0;          // armed now
+  uint64_t steals = 0;  // successful visits to another worker's queues
+  uint64_t stolen = 0;  // tasks taken in them
+  uint64_t timers = 0;  // armed now
   uint64_t timers_fired = 0;
-  uint64_t ticks = 0;           // calls of preempt_tick by the ticker
-  uint64_t worker_parks = 0;    // times a worker went to sleep
+  uint64_t ticks = 0;         // calls of preempt_tick by the ticker
+  uint64_t worker_parks = 0;  // times a worker went to sleep
   BlockingPoolStatistics blocking;
 };
 

@@ -78,7 +78,8 @@ TEST_F(SchedTest, StressNoWakeIsLost) {
   constexpr uint32_t kTasks = 64;
   constexpr uint64_t kPokes = 60'000;
   struct Poked final : CountedTask {
-    Poked(std::array<base::Ref<Poked>, kTasks>& all_tasks, uint64_t seed) : CountedTask({.kind = "poked"}), all(all_tasks), rng(seed) {}
+    Poked(std::array<base::Ref<Poked>, kTasks>& all_tasks, uint64_t seed)
+        : CountedTask({.kind = "poked"}), all(all_tasks), rng(seed) {}
     Poll run(RunContext& context) override {
       EXPECT_EQ(inside.exchange(true), false) << "a task runs twice at once";
       seen = pokes.load();

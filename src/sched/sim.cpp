@@ -24,9 +24,7 @@ void SimBlockingPool::stop() {
   while (!items_.empty()) finish(0);
 }
 
-uint32_t SimBlockingPool::in_progress() const {
-  return std::min(config_.threads_max, static_cast<uint32_t>(items_.size()));
-}
+uint32_t SimBlockingPool::in_progress() const { return std::min(config_.threads_max, static_cast<uint32_t>(items_.size())); }
 
 void SimBlockingPool::finish(uint32_t which) {
   Item item = std::move(items_[which]);

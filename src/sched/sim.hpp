@@ -75,8 +75,8 @@ class SimDriver {
   // A worker, or (the last one) the ticker.
   struct Machine {
     platform::SimParker* parker = nullptr;
-    uint64_t until_ns = 0;   // asleep until then, or until its parker has a token
-    bool stepping = false;   // further out on the stack: its task is in pass_time()
+    uint64_t until_ns = 0;  // asleep until then, or until its parker has a token
+    bool stepping = false;  // further out on the stack: its task is in pass_time()
   };
 
   bool ready(const Machine& machine) const;

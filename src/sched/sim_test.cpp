@@ -27,7 +27,7 @@ struct World {
 
   SimDriver sim;
   std::vector<base::Ref<class Actor>> actors;
-  uint64_t runs = 0;        // of all actors
+  uint64_t runs = 0;          // of all actors
   uint64_t longest_wait = 0;  // in runs of others, from being queued to running
   uint64_t peak = 1;          // most actors alive
   uint32_t spawn_budget = 0;
@@ -173,7 +173,8 @@ void run_random_workload(uint64_t seed) {
   const int64_t alive_before = CountedTask::alive();
   {
     const uint32_t workers = 1 + rng.below(5);
-    World world(seed, {.workers = workers, .quantum_ns = 200'000 + rng.below(1'000'000), .blocking = {.threads_max = 1 + rng.below(3)}});
+    World world(seed,
+                {.workers = workers, .quantum_ns = 200'000 + rng.below(1'000'000), .blocking = {.threads_max = 1 + rng.below(3)}});
     world.spawn_budget = rng.below(20);
     const uint32_t actors = 1 + rng.below(24);
     for (uint32_t i = 0; i < actors; ++i) {

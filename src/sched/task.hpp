@@ -136,8 +136,8 @@ class Task : public base::ListHook<struct RegistryLink> {
 
   // The state word and what each switch touches come first, in one cache line with the vtable pointer.
   TaskState state_;
-  Core* core_ = nullptr;            // of the scheduler it belongs to; set by spawn, before the task is queued
-  Task* queue_next_ = nullptr;      // in an injection queue
+  Core* core_ = nullptr;        // of the scheduler it belongs to; set by spawn, before the task is queued
+  Task* queue_next_ = nullptr;  // in an injection queue
   // Statistics. Each is written only by the thread that the state word makes the owner, hence load and store, no read-modify-write,
   // all relaxed: they publish nothing.
   base::atomic<uint64_t> cpu_ns_{0};

@@ -35,12 +35,17 @@ enum class State : uint8_t { kNew, kQueued, kRunning, kNotified, kParked, kDone 
 // The word's name for people: "new", "queued", "running", "running" (a notified task runs too), "parked", "done".
 constexpr const char* state_name(State state) {
   switch (state) {
-    case State::kNew: return "new";
-    case State::kQueued: return "queued";
+    case State::kNew:
+      return "new";
+    case State::kQueued:
+      return "queued";
     case State::kRunning:
-    case State::kNotified: return "running";
-    case State::kParked: return "parked";
-    case State::kDone: return "done";
+    case State::kNotified:
+      return "running";
+    case State::kParked:
+      return "parked";
+    case State::kDone:
+      return "done";
   }
   return "?";
 }

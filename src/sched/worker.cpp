@@ -38,12 +38,7 @@ class AsCurrent {
 Worker* Worker::current() noexcept { return current_worker; }
 
 Worker::Worker(Core& core, uint32_t index, uint64_t seed)
-    : core_(core),
-      index_(index),
-      recorder_(core.config().recorder),
-      clock_(core.platform()),
-      context_(*this),
-      rng_(seed + index) {
+    : core_(core), index_(index), recorder_(core.config().recorder), clock_(core.platform()), context_(*this), rng_(seed + index) {
   now_ns_ = clock_.now_ns();
 }
 

@@ -115,11 +115,11 @@ class alignas(base::kCacheLinePair) Worker {
   RunContext context_;
   base::Rng rng_;
 
-  uint64_t balanced_ns_ = 0;        // when this worker last compared its load with the others'
-  uint32_t nearly_balanced_ = 0;    // times in a row that another had one task more
-  uint64_t now_ns_ = 0;             // the last reading: the end of the last run
-  uint32_t ring_mask_ = 0;          // priorities whose ring may have something
-  uint32_t seen_mask_ = 0;          // priorities that had something at the last pick
+  uint64_t balanced_ns_ = 0;      // when this worker last compared its load with the others'
+  uint32_t nearly_balanced_ = 0;  // times in a row that another had one task more
+  uint64_t now_ns_ = 0;           // the last reading: the end of the last run
+  uint32_t ring_mask_ = 0;        // priorities whose ring may have something
+  uint32_t seen_mask_ = 0;        // priorities that had something at the last pick
   uint64_t picks_ = 0;
   uint64_t served_[kPriorities] = {};  // the value of picks_ when a priority was last served, or began to wait
   uint8_t boosted_[kPriorities] = {};  // woken tasks run in a row, by priority

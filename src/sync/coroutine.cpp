@@ -17,9 +17,9 @@ namespace detail {
 struct JoinState::Inner {
   std::mutex mutex;
   std::condition_variable ended;
-  bool done = false;                              // under mutex
-  std::vector<base::Ref<sched::Task>> waiters;    // under mutex
-  base::Ref<sched::Task> task;                    // under mutex; until done
+  bool done = false;                            // under mutex
+  std::vector<base::Ref<sched::Task>> waiters;  // under mutex
+  base::Ref<sched::Task> task;                  // under mutex; until done
 };
 
 JoinState::JoinState() : inner(std::make_shared<Inner>()) {}
@@ -43,13 +43,15 @@ void JoinState::finish() {
 }
 
 void JoinState::wait() {
-  WEFT_ASSERT(sched::RunContext::current() == nullptr, "join() blocks its thread, and this is a worker: co_await the handle instead");
+  WEFT_ASSERT(sched::RunContext::current() == nullptr,
+              "join() blocks its thread, and this is a worker: co_await the handle instead");
   std::unique_lock lock(inner->mutex);
   inner->ended.wait(lock, [&] { return inner->done; });
 }
 
 bool JoinState::wait_for(Duration bound) {
-  WEFT_ASSERT(sched::RunContext::current() == nullptr, "join_for() blocks its thread, and this is a worker: co_await the handle instead");
+  WEFT_ASSERT(sched::RunContext::current() == nullptr,
+              "join_for() blocks its thread, and this is a worker: co_await the handle instead");
   std::unique_lock lock(inner->mutex);
   return inner->ended.wait_for(lock, bound, [&] { return inner->done; });
 }

@@ -16,7 +16,8 @@ namespace weft::sync {
 
 class CoroutineTask final : public sched::Task {
  public:
-  CoroutineTask(std::unique_ptr<detail::Started> body, std::shared_ptr<detail::JoinState> join, std::uint8_t priority, std::string name);
+  CoroutineTask(std::unique_ptr<detail::Started> body, std::shared_ptr<detail::JoinState> join, std::uint8_t priority,
+                std::string name);
 
   sched::Poll run(sched::RunContext& context) override;
   void on_done() override;
@@ -26,8 +27,8 @@ class CoroutineTask final : public sched::Task {
   void refuse(Error why);
 
  private:
-  std::unique_ptr<detail::Started> body_;      // only run()
-  std::shared_ptr<detail::JoinState> join_;    // until done
+  std::unique_ptr<detail::Started> body_;    // only run()
+  std::shared_ptr<detail::JoinState> join_;  // until done
   // Writer: cancel_requested, any thread; reader: run(). The wake that follows the store publishes it.
   base::atomic<bool> cancelled_{false};
 };

@@ -9,13 +9,19 @@ LimitKind limit_kind_of(weft_limit limit) {
   switch (limit) {
     case WEFT_LIMIT_NONE:
     case WEFT_LIMIT_MEMORIES:
-    case WEFT_LIMIT_MEMORY: return LimitKind::kMemory;
+    case WEFT_LIMIT_MEMORY:
+      return LimitKind::kMemory;
     case WEFT_LIMIT_TABLES:
-    case WEFT_LIMIT_TABLE: return LimitKind::kTableElements;
-    case WEFT_LIMIT_INSTANCES: return LimitKind::kInstances;
-    case WEFT_LIMIT_FUEL: return LimitKind::kFuel;
-    case WEFT_LIMIT_STACK: return LimitKind::kStack;
-    case WEFT_LIMIT_OUTPUT: return LimitKind::kOutput;
+    case WEFT_LIMIT_TABLE:
+      return LimitKind::kTableElements;
+    case WEFT_LIMIT_INSTANCES:
+      return LimitKind::kInstances;
+    case WEFT_LIMIT_FUEL:
+      return LimitKind::kFuel;
+    case WEFT_LIMIT_STACK:
+      return LimitKind::kStack;
+    case WEFT_LIMIT_OUTPUT:
+      return LimitKind::kOutput;
   }
   return LimitKind::kMemory;
 }
@@ -24,10 +30,14 @@ LimitKind limit_kind_of(weft_limit limit) {
 
 Value from_abi(const weft_val& value) {
   switch (value.kind) {
-    case WEFT_VAL_KIND_I32: return value.of.i32;
-    case WEFT_VAL_KIND_I64: return value.of.i64;
-    case WEFT_VAL_KIND_F32: return value.of.f32;
-    case WEFT_VAL_KIND_F64: return value.of.f64;
+    case WEFT_VAL_KIND_I32:
+      return value.of.i32;
+    case WEFT_VAL_KIND_I64:
+      return value.of.i64;
+    case WEFT_VAL_KIND_F32:
+      return value.of.f32;
+    case WEFT_VAL_KIND_F64:
+      return value.of.f64;
     case WEFT_VAL_KIND_V128: {
       Vector128 vector;
       std::memcpy(vector.data(), value.of.v128, sizeof value.of.v128);

@@ -27,8 +27,8 @@ struct CallConfig {
   std::string_view entry;
   std::span<const Value> values;
   std::span<const std::string> text_values;
-  const Limits* limits = nullptr;      // required
-  weft_counters* counters = nullptr;   // required; outlives the call
+  const Limits* limits = nullptr;     // required
+  weft_counters* counters = nullptr;  // required; outlives the call
 };
 
 class Call {

@@ -11,9 +11,12 @@ CallHost& host_of(void* process) { return *static_cast<CallHost*>(process); }
 
 weft_decision to_abi(Decision decision) {
   switch (decision) {
-    case Decision::kContinue: return WEFT_DECISION_CONTINUE;
-    case Decision::kYield: return WEFT_DECISION_YIELD;
-    case Decision::kStop: return WEFT_DECISION_STOP;
+    case Decision::kContinue:
+      return WEFT_DECISION_CONTINUE;
+    case Decision::kYield:
+      return WEFT_DECISION_YIELD;
+    case Decision::kStop:
+      return WEFT_DECISION_STOP;
   }
   return WEFT_DECISION_STOP;
 }
@@ -43,16 +46,26 @@ weft_hooks hooks() {
 
 ErrorKind kind_of(weft_error_code code) {
   switch (code) {
-    case WEFT_ERROR_CODE_INTERNAL: return ErrorKind::kInternal;
-    case WEFT_ERROR_CODE_INVALID_MODULE: return ErrorKind::kInvalidModule;
-    case WEFT_ERROR_CODE_UNSUPPORTED_FEATURE: return ErrorKind::kUnsupportedFeature;
-    case WEFT_ERROR_CODE_MISSING_IMPORT: return ErrorKind::kMissingImport;
-    case WEFT_ERROR_CODE_NO_ENTRY_POINT: return ErrorKind::kNoEntryPoint;
-    case WEFT_ERROR_CODE_BAD_ARGUMENT: return ErrorKind::kBadArgument;
-    case WEFT_ERROR_CODE_NOT_PRECOMPILED_FOR_THIS_ENGINE: return ErrorKind::kIncompatible;
-    case WEFT_ERROR_CODE_RESOURCE_EXHAUSTED: return ErrorKind::kExhausted;
-    case WEFT_ERROR_CODE_IO: return ErrorKind::kIo;
-    case WEFT_ERROR_CODE_HOST: return ErrorKind::kInternal;
+    case WEFT_ERROR_CODE_INTERNAL:
+      return ErrorKind::kInternal;
+    case WEFT_ERROR_CODE_INVALID_MODULE:
+      return ErrorKind::kInvalidModule;
+    case WEFT_ERROR_CODE_UNSUPPORTED_FEATURE:
+      return ErrorKind::kUnsupportedFeature;
+    case WEFT_ERROR_CODE_MISSING_IMPORT:
+      return ErrorKind::kMissingImport;
+    case WEFT_ERROR_CODE_NO_ENTRY_POINT:
+      return ErrorKind::kNoEntryPoint;
+    case WEFT_ERROR_CODE_BAD_ARGUMENT:
+      return ErrorKind::kBadArgument;
+    case WEFT_ERROR_CODE_NOT_PRECOMPILED_FOR_THIS_ENGINE:
+      return ErrorKind::kIncompatible;
+    case WEFT_ERROR_CODE_RESOURCE_EXHAUSTED:
+      return ErrorKind::kExhausted;
+    case WEFT_ERROR_CODE_IO:
+      return ErrorKind::kIo;
+    case WEFT_ERROR_CODE_HOST:
+      return ErrorKind::kInternal;
   }
   return ErrorKind::kInternal;
 }

@@ -12,7 +12,8 @@ Result<std::shared_ptr<const CompiledModule>> CompiledModule::compile(const Engi
   return std::shared_ptr<const CompiledModule>(new CompiledModule(raw, std::move(name)));
 }
 
-Result<std::shared_ptr<const CompiledModule>> CompiledModule::load_precompiled(const Engine& engine, std::span<const std::uint8_t> bytes,
+Result<std::shared_ptr<const CompiledModule>> CompiledModule::load_precompiled(const Engine& engine,
+                                                                               std::span<const std::uint8_t> bytes,
                                                                                std::string name) {
   const weft_module_options options{to_abi(name), false};
   weft_module* raw = nullptr;

@@ -16,7 +16,8 @@ namespace weft::wasm {
 class CompiledModule {
  public:
   // Text or binary. Blocks, possibly for seconds. kInvalidModule, kUnsupportedFeature, kBadArgument, kExhausted.
-  static Result<std::shared_ptr<const CompiledModule>> compile(const Engine& engine, std::span<const std::uint8_t> bytes, std::string name);
+  static Result<std::shared_ptr<const CompiledModule>> compile(const Engine& engine, std::span<const std::uint8_t> bytes,
+                                                               std::string name);
   // What serialize() gave. It is machine code that runs unchecked. kIncompatible, kBadArgument.
   static Result<std::shared_ptr<const CompiledModule>> load_precompiled(const Engine& engine, std::span<const std::uint8_t> bytes,
                                                                         std::string name);

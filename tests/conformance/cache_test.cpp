@@ -28,10 +28,12 @@ constexpr std::string_view kEntrySuffix = ".code";
 
 // Large enough to take a while to compile; exits with 42.
 std::string large_module() {
-  std::string text = R"((module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1))";
+  std::string text =
+      R"((module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1))";
   for (int number = 0; number < 300; ++number) {
-    text += "(func (export \"f" + std::to_string(number) + "\") (param i32 i32) (result i32) (i32.add (i32.mul (local.get 0) (i32.const " +
-            std::to_string(number) + ")) (i32.div_u (local.get 1) (i32.add (i32.load (local.get 0)) (i32.const 3)))))";
+    text += "(func (export \"f" + std::to_string(number) +
+            "\") (param i32 i32) (result i32) (i32.add (i32.mul (local.get 0) (i32.const " + std::to_string(number) +
+            ")) (i32.div_u (local.get 1) (i32.add (i32.load (local.get 0)) (i32.const 3)))))";
   }
   return text + "(func (export \"_start\") (call $exit (i32.const 42))))";
 }
@@ -88,7 +90,9 @@ class CacheTest : public ::testing::Test {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   }
-  static void write(const fs::path& path, std::string_view bytes) { std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes; }
+  static void write(const fs::path& path, std::string_view bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
   // Changes when the entry is written anew: entries come by rename.
   static ino_t number_of(const fs::path& path) {
     struct stat facts{};
@@ -176,7 +180,8 @@ TEST_F(CacheTest, DamageCostsACompilation) {
     (void)compile_and_run(directory_);
     EXPECT_TRUE(read(entry()) == whole) << "it was not compiled anew";
   };
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{8}, std::size_t{55}, std::size_t{56}, std::size_t{57}, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{8}, std::size_t{55}, std::size_t{56}, std::size_t{57},
+                                 whole.size() / 2, whole.size() - 1}) {
     damaged(whole.substr(0, size), "cut to " + std::to_string(size));
   }
   damaged(whole + "x", "one byte more");
@@ -248,7 +253,8 @@ TEST_F(CacheTest, WithoutRoomForAFile) {
 
 TEST_F(CacheTest, OnAFullDisk) {
   fs::create_directories(directory_);
-  if (mount("weft", directory_.c_str(), "tmpfs", 0, "size=64k,mode=0700") != 0) GTEST_SKIP() << "this system does not let us mount a small file system";
+  if (mount("weft", directory_.c_str(), "tmpfs", 0, "size=64k,mode=0700") != 0)
+    GTEST_SKIP() << "this system does not let us mount a small file system";
   (void)compile_and_run(directory_);
   EXPECT_TRUE(entries().empty()) << "half an entry was left";
   EXPECT_EQ(umount(directory_.c_str()), 0);

@@ -114,12 +114,14 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
     (data (i32.const 2064) "\f0\ff\00\00\20\00\00\00")                      ;; over the end
     (data (i32.const 2072) "\08\08\00\00\00\10\00\00")                      ;; over itself
     (data (i32.const 4096) "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\ff\ff\ff\ff\ff\ff\ff\7f")  ;; a sleep for ever
-    (data (i32.const 4144) "\02\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00"))")
-  );
-  const std::vector<std::uint32_t> words{0,    1,    2,    3,    4,     5,      7,      8,          16,         17,         48,         63,         255,        1024,
-                                         1056, 1088, 1120, 1152, 1184,  1216,   2048,   2056,       2064,       2072,       4096,       4144,       65528,      65535,
-                                         65536, 65537, 0x00ff'ffff, 0x0fff'ffff, 0x2000'0000, 0x7fff'ffff, 0x8000'0000, 0xffff'0000, 0xffff'fff0, 0xffff'ffff};
-  const std::vector<std::uint64_t> longs{0, 1, 4096, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0x1'0000'0000, 0x7fff'ffff'ffff'ffff, 0x8000'0000'0000'0000, ~0ULL};
+    (data (i32.const 4144) "\02\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00"))"));
+  const std::vector<std::uint32_t> words{
+      0,           1,           2,           3,           4,           5,           7,           8,          16,    17,
+      48,          63,          255,         1024,        1056,        1088,        1120,        1152,       1184,  1216,
+      2048,        2056,        2064,        2072,        4096,        4144,        65528,       65535,      65536, 65537,
+      0x00ff'ffff, 0x0fff'ffff, 0x2000'0000, 0x7fff'ffff, 0x8000'0000, 0xffff'0000, 0xffff'fff0, 0xffff'ffff};
+  const std::vector<std::uint64_t> longs{
+      0, 1, 4096, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0x1'0000'0000, 0x7fff'ffff'ffff'ffff, 0x8000'0000'0000'0000, ~0ULL};
   std::mt19937_64 random(seed);
   std::array<std::uint64_t, 6> ends{};
   for (const WasiCall& wasi : wasi_calls()) {
@@ -132,7 +134,8 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
       for (std::size_t index = 0; index < wasi.parameters.size(); ++index) {
         if (wasi.parameters[index] == 'i') {
           // The first is often a descriptor: mostly one that there is.
-          const std::uint32_t word = index == 0 && random() % 2 == 0 ? static_cast<std::uint32_t>(random() % 5) : words[random() % words.size()];
+          const std::uint32_t word =
+              index == 0 && random() % 2 == 0 ? static_cast<std::uint32_t>(random() % 5) : words[random() % words.size()];
           spec.entry_values.emplace_back(static_cast<std::int32_t>(word));
           shown += std::to_string(word) + ", ";
         } else {
@@ -152,13 +155,18 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
           EXPECT_TRUE(answer >= 0 && answer <= kErrnoLast) << shown << " answered " << answer;
           break;
         }
-        case ExitKind::kTrapped: EXPECT_FALSE(status.message.empty()) << shown; break;
+        case ExitKind::kTrapped:
+          EXPECT_FALSE(status.message.empty()) << shown;
+          break;
         case ExitKind::kLimitReached:
-          EXPECT_TRUE(status.limit->kind == LimitKind::kWallTime || status.limit->kind == LimitKind::kOutput) << shown << ": " << status.message;
+          EXPECT_TRUE(status.limit->kind == LimitKind::kWallTime || status.limit->kind == LimitKind::kOutput)
+              << shown << ": " << status.message;
           break;
         case ExitKind::kExited:
         case ExitKind::kKilled:
-        case ExitKind::kFailed: ADD_FAILURE() << shown << ": " << name_of(status.kind) << ": " << status.message << "\n" << status.detail; break;
+        case ExitKind::kFailed:
+          ADD_FAILURE() << shown << ": " << name_of(status.kind) << ": " << status.message << "\n" << status.detail;
+          break;
       }
     }
     // What they made inside is of no interest to the next call.
@@ -175,11 +183,29 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
 // Paths that leave the directory, through every call that takes one.
 TEST_F(HostileTest, NoPathLeavesTheDirectory) {
   start();
-  const std::vector<std::string> paths{
-      "../outside/secret",  "..",           "../..",           "../../../../../../etc/passwd", "/etc/passwd", "//etc/passwd",
-      "folder/../../outside/secret", "./../outside/secret", "folder/.././../outside/secret", "escape/secret", "escape/../secret", "absolute/secret",
-      "escape", "escape/", "to_secret/", "folder/..//..//outside/secret", "loop", "loop/x", std::string("file\0/../../outside/secret", 27),
-      std::string(5000, 'a'), std::string(300, 'b'), "\xff\xfe", ""};
+  const std::vector<std::string> paths{"../outside/secret",
+                                       "..",
+                                       "../..",
+                                       "../../../../../../etc/passwd",
+                                       "/etc/passwd",
+                                       "//etc/passwd",
+                                       "folder/../../outside/secret",
+                                       "./../outside/secret",
+                                       "folder/.././../outside/secret",
+                                       "escape/secret",
+                                       "escape/../secret",
+                                       "absolute/secret",
+                                       "escape",
+                                       "escape/",
+                                       "to_secret/",
+                                       "folder/..//..//outside/secret",
+                                       "loop",
+                                       "loop/x",
+                                       std::string("file\0/../../outside/secret", 27),
+                                       std::string(5000, 'a'),
+                                       std::string(300, 'b'),
+                                       "\xff\xfe",
+                                       ""};
   for (const std::string& path : paths) {
     // The path as data, escaped byte by byte.
     std::string data;
@@ -188,7 +214,8 @@ TEST_F(HostileTest, NoPathLeavesTheDirectory) {
       std::snprintf(escaped, sizeof escaped, "\\%02x", static_cast<unsigned>(static_cast<unsigned char>(byte)));
       data += escaped;
     }
-    const Module module = compile(calls_with("(data (i32.const 8192) \"" + data + "\") (data (i32.const 64) \"mine\") (data (i32.const 96) \"file\")"));
+    const Module module = compile(
+        calls_with("(data (i32.const 8192) \"" + data + "\") (data (i32.const 64) \"mine\") (data (i32.const 96) \"file\")"));
     const auto size = static_cast<std::int32_t>(path.size());
     const std::int32_t at = 8192;
     const std::int32_t directory = 3;
@@ -291,7 +318,8 @@ TEST_F(HostileTest, FilesOpenedWithoutEnd) {
           (call $path_open (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 4) (i32.const 0) (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 0) (i32.const 512)))))))")));
   spec.limits.wall_time = 5s;
   const ExitStatus status = spawn(std::move(spec)).join();
-  EXPECT_TRUE(status.kind == ExitKind::kReturned || status.kind == ExitKind::kLimitReached || status.kind == ExitKind::kTrapped) << status.message;
+  EXPECT_TRUE(status.kind == ExitKind::kReturned || status.kind == ExitKind::kLimitReached || status.kind == ExitKind::kTrapped)
+      << status.message;
   // Given back with the process, and the host can still open files.
   const auto deadline = std::chrono::steady_clock::now() + kHang;
   while (entries_in("/proc/self/fd") > before && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -303,7 +331,8 @@ TEST_F(HostileTest, ExitCodesOfAllRanges) {
   const Module module = compile(R"((module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)
     (func (export "exit") (param i32) (call $exit (local.get 0)) (unreachable))))");
-  for (const std::int32_t code : {0, 1, 2, 125, 126, 127, 128, 255, 256, 257, 0x7fff'ffff, -1, -128, static_cast<std::int32_t>(0x8000'0000)}) {
+  for (const std::int32_t code :
+       {0, 1, 2, 125, 126, 127, 128, 255, 256, 257, 0x7fff'ffff, -1, -128, static_cast<std::int32_t>(0x8000'0000)}) {
     const ExitStatus status = call(module, "exit", {code});
     EXPECT_EQ(status.kind, ExitKind::kExited) << code << ": " << status.message;
     EXPECT_EQ(status.code, code);
@@ -317,14 +346,17 @@ TEST_F(HostileTest, EndsInItsStartFunction) {
     (func $early (call $exit (i32.const 9))) (start $early) (func (export "_start") (unreachable))))")
                 .code,
             9);
-  const ExitStatus trapped = run(R"((module (memory (export "memory") 1) (func $early (unreachable)) (start $early) (func (export "_start"))))");
+  const ExitStatus trapped =
+      run(R"((module (memory (export "memory") 1) (func $early (unreachable)) (start $early) (func (export "_start"))))");
   EXPECT_EQ(trapped.kind, ExitKind::kTrapped) << trapped.message;
   EXPECT_FALSE(trapped.backtrace.empty());
   EXPECT_EQ(trapped.backtrace.front().function, "early");
-  const ExitStatus spins = run(R"((module (memory (export "memory") 1) (func $early (loop $again (br $again))) (start $early) (func (export "_start"))))");
+  const ExitStatus spins = run(
+      R"((module (memory (export "memory") 1) (func $early (loop $again (br $again))) (start $early) (func (export "_start"))))");
   EXPECT_EQ(spins.kind, ExitKind::kLimitReached) << spins.message;
   EXPECT_EQ(spins.limit->kind, LimitKind::kWallTime);
-  const ExitStatus recurses = run(R"((module (memory (export "memory") 1) (func $early (call $early)) (start $early) (func (export "_start"))))");
+  const ExitStatus recurses =
+      run(R"((module (memory (export "memory") 1) (func $early (call $early)) (start $early) (func (export "_start"))))");
   EXPECT_EQ(recurses.kind, ExitKind::kLimitReached) << recurses.message;
   EXPECT_EQ(recurses.limit->kind, LimitKind::kStack);
   const ExitStatus grows = run(R"((module (memory (export "memory") 1)
@@ -338,16 +370,18 @@ TEST_F(HostileTest, EndsInItsStartFunction) {
   const ExitStatus blind = run(R"((module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
     (func $early (drop (call $random (i32.const 0) (i32.const 8)))) (start $early) (func (export "_start"))))");
   EXPECT_EQ(blind.kind, ExitKind::kTrapped) << name_of(blind.kind) << ": " << blind.message;
-  const ExitStatus outside = run(calls_with("(func $early (drop (call $random_get (i32.const -8) (i32.const 64)))) (start $early) (func (export \"_start\"))"));
+  const ExitStatus outside = run(calls_with(
+      "(func $early (drop (call $random_get (i32.const -8) (i32.const 64)))) (start $early) (func (export \"_start\"))"));
   EXPECT_EQ(outside.kind, ExitKind::kTrapped) << name_of(outside.kind) << ": " << outside.message;
 }
 
 TEST_F(HostileTest, EndsInItsInitialisation) {
   start();
   const auto reactor = [&](std::string_view body) {
-    return compile("(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1)"
-                   "(func (export \"_initialize\") " +
-                   std::string(body) + ") (func (export \"work\") (result i32) (i32.const 5)))");
+    return compile(
+        "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1)"
+        "(func (export \"_initialize\") " +
+        std::string(body) + ") (func (export \"work\") (result i32) (i32.const 5)))");
   };
   EXPECT_EQ(call(reactor("nop"), "work").result_text, "5");
   EXPECT_EQ(call(reactor("(unreachable)"), "work").kind, ExitKind::kTrapped);
@@ -373,7 +407,8 @@ TEST_F(HostileTest, ManyAndLongArgumentsAndVariables) {
   variables.entry_values = {std::int32_t{0}, std::int32_t{1024}};
   variables.environment = {{"LONG", std::string(16U << 20, 'x')}, {"EMPTY", ""}};
   EXPECT_EQ(spawn(variables).join().kind, ExitKind::kTrapped);
-  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{{"", "x"}, {"A=B", "x"}, {"A", std::string("a\0b", 3)}, {std::string("A\0", 2), "x"}, {"\xff", "x"}}) {
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
+           {"", "x"}, {"A=B", "x"}, {"A", std::string("a\0b", 3)}, {std::string("A\0", 2), "x"}, {"\xff", "x"}}) {
     ProcessSpec odd = hostile(module);
     odd.environment = {{name, value}};
     odd.entry = "sched_yield";
@@ -399,15 +434,20 @@ TEST_F(HostileTest, GrowsToTheMaximumAndBeyond) {
     (if (i32.ne (memory.grow (i32.const -1)) (i32.const -1)) (then (unreachable)))
     (drop (memory.grow (i32.const 65535)))
     (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then (i32.store (i32.const -4) (i32.const 1)))))))");
-  EXPECT_TRUE(memory.kind == ExitKind::kReturned || memory.kind == ExitKind::kLimitReached) << name_of(memory.kind) << ": " << memory.message;
+  EXPECT_TRUE(memory.kind == ExitKind::kReturned || memory.kind == ExitKind::kLimitReached)
+      << name_of(memory.kind) << ": " << memory.message;
   const ExitStatus table = no_limits(R"((module (table 1 funcref) (memory (export "memory") 1) (func (export "_start")
     (drop (table.grow (ref.null func) (i32.const -1)))
     (drop (table.grow (ref.null func) (i32.const 0x7fffffff)))
     (loop $again (br_if $again (i32.ne (table.grow (ref.null func) (i32.const 100000)) (i32.const -1)))))))");
-  EXPECT_TRUE(table.kind == ExitKind::kReturned || table.kind == ExitKind::kLimitReached) << name_of(table.kind) << ": " << table.message;
+  EXPECT_TRUE(table.kind == ExitKind::kReturned || table.kind == ExitKind::kLimitReached)
+      << name_of(table.kind) << ": " << table.message;
   // A module that asks for too much from the beginning.
   const Result<Module> large = runtime_->compile(
-      std::span(reinterpret_cast<const std::uint8_t*>(R"((module (memory 65536) (table 10000000 funcref) (func (export "_start"))))"), 65), "large");
+      std::span(
+          reinterpret_cast<const std::uint8_t*>(R"((module (memory 65536) (table 10000000 funcref) (func (export "_start"))))"),
+          65),
+      "large");
   if (large) {
     EXPECT_NE(spawn({.module = *large}).join().kind, ExitKind::kReturned);
   } else {
@@ -418,7 +458,8 @@ TEST_F(HostileTest, GrowsToTheMaximumAndBeyond) {
 // The heap of garbage-collected objects counts as memory, and reaching the limit names it.
 TEST_F(HostileTest, GarbageBeyondTheMemoryLimit) {
   start();
-  ProcessSpec spec = hostile(compile(R"((module (type $list (struct (field (ref null $list)) (field i64))) (memory (export "memory") 1)
+  ProcessSpec spec =
+      hostile(compile(R"((module (type $list (struct (field (ref null $list)) (field i64))) (memory (export "memory") 1)
     (func (export "_start") (local $all (ref null $list))
       (loop $again (local.set $all (struct.new $list (local.get $all) (i64.const 1))) (br $again)))))"));
   spec.limits.memory_bytes = 4U << 20;
@@ -446,16 +487,18 @@ TEST_F(HostileTest, CallsTheHostAtTheEndOfItsStack) {
     co_return static_cast<std::int32_t>(caller.bytes(address, 4).has_value());
   });
   start(std::move(options));
-  for (const std::string_view body : {
-           R"((drop (call $path_open (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 4) (i32.const 0) (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 0) (i32.const 512)))
+  for (
+      const std::string_view body : {
+          R"((drop (call $path_open (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 4) (i32.const 0) (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 0) (i32.const 512)))
               (drop (call $fd_close (i32.load (i32.const 512)))))",
-           R"((drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))))",
-           R"((drop (call $path_filestat_get (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 4) (i32.const 512))))",
-           R"((drop (call $fd_readdir (i32.const 3) (i32.const 1024) (i32.const 4096) (i64.const 0) (i32.const 512))))",
-           R"((drop (call $random_get (i32.const 1024) (i32.const 64))))",
-           R"((drop (call $deep (i32.const 64))))",
-       }) {
-    ProcessSpec spec = hostile(compile("(module (import \"env\" \"deep\" (func $deep (param i32) (result i32)))" + wasi_wrappers() + R"((memory (export "memory") 1)
+          R"((drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))))",
+          R"((drop (call $path_filestat_get (i32.const 3) (i32.const 1) (i32.const 64) (i32.const 4) (i32.const 512))))",
+          R"((drop (call $fd_readdir (i32.const 3) (i32.const 1024) (i32.const 4096) (i64.const 0) (i32.const 512))))",
+          R"((drop (call $random_get (i32.const 1024) (i32.const 64))))",
+          R"((drop (call $deep (i32.const 64))))",
+      }) {
+    ProcessSpec spec = hostile(compile("(module (import \"env\" \"deep\" (func $deep (param i32) (result i32)))" + wasi_wrappers() +
+                                       R"((memory (export "memory") 1)
       (data (i32.const 0) "\40\00\00\00\04\00\00\00") (data (i32.const 64) "file")
       (func $down (param i32) (result i32)
         )" + std::string(body) + R"(
@@ -463,7 +506,8 @@ TEST_F(HostileTest, CallsTheHostAtTheEndOfItsStack) {
       (func (export "_start") (drop (call $down (i32.const 0))))))"));
     spec.limits.wall_time = 60s;
     const ExitStatus status = spawn(std::move(spec)).join();
-    ASSERT_EQ(status.kind, ExitKind::kLimitReached) << body << ": " << name_of(status.kind) << ": " << status.message << "\n" << status.detail;
+    ASSERT_EQ(status.kind, ExitKind::kLimitReached) << body << ": " << name_of(status.kind) << ": " << status.message << "\n"
+                                                    << status.detail;
     EXPECT_TRUE(status.limit->kind == LimitKind::kStack || status.limit->kind == LimitKind::kOutput) << status.message;
   }
 }
@@ -471,7 +515,9 @@ TEST_F(HostileTest, CallsTheHostAtTheEndOfItsStack) {
 // However a call waits or works, the limits on time end it.
 TEST_F(HostileTest, TimeLimitsInsideCalls) {
   start();
-  const auto loop = [](std::string_view call) { return "(func (export \"_start\") (loop $again (drop " + std::string(call) + ") (br $again)))"; };
+  const auto loop = [](std::string_view call) {
+    return "(func (export \"_start\") (loop $again (drop " + std::string(call) + ") (br $again)))";
+  };
   const std::string subscriptions = R"((data (i32.const 4112) "\01\00\00\00\00\00\00\00\ff\ff\ff\ff\ff\ff\ff\7f"))";
   for (const std::string& body : {
            loop("(call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 512))"),
@@ -513,12 +559,14 @@ TEST_F(HostileTest, EnormousCalls) {
   const std::int32_t all = 64 << 20;
   for (const Enormous& enormous : std::vector<Enormous>{
            {"random_get", {std::int32_t{0}, all}},
-           {"fd_write", {std::int32_t{1}, std::int32_t{0}, all / 8, std::int32_t{0}}},           // eight million empty iovecs
+           {"fd_write", {std::int32_t{1}, std::int32_t{0}, all / 8, std::int32_t{0}}},  // eight million empty iovecs
            {"fd_read", {std::int32_t{0}, std::int32_t{0}, all / 8, std::int32_t{0}}},
            {"fd_pread", {std::int32_t{3}, std::int32_t{0}, all / 8, std::int64_t{0}, std::int32_t{0}}},
-           {"poll_oneoff", {std::int32_t{0}, std::int32_t{0}, all / 48, std::int32_t{0}}},       // a million clocks, over the events
+           {"poll_oneoff", {std::int32_t{0}, std::int32_t{0}, all / 48, std::int32_t{0}}},  // a million clocks, over the events
            {"poll_oneoff", {std::int32_t{0}, std::int32_t{0}, std::int32_t{-1}, std::int32_t{0}}},
-           {"path_open", {std::int32_t{3}, std::int32_t{0}, std::int32_t{0}, all, std::int32_t{0}, std::int64_t{0}, std::int64_t{0}, std::int32_t{0}, std::int32_t{0}}},
+           {"path_open",
+            {std::int32_t{3}, std::int32_t{0}, std::int32_t{0}, all, std::int32_t{0}, std::int64_t{0}, std::int64_t{0},
+             std::int32_t{0}, std::int32_t{0}}},
            {"path_readlink", {std::int32_t{3}, std::int32_t{0}, all, std::int32_t{0}, all, std::int32_t{0}}},
            {"fd_readdir", {std::int32_t{3}, std::int32_t{0}, all, std::int64_t{-1}, std::int32_t{0}}},
        }) {

@@ -74,11 +74,12 @@ inline std::string wasi_wrappers() {
     return words.empty() ? words : "(" + std::string(what) + words + ")";
   };
   for (const WasiCall& call : wasi_calls()) {
-    text += "(import \"wasi_snapshot_preview1\" \"" + std::string(call.name) + "\" (func $" + std::string(call.name) + " " + list(call, "param") +
-            " (result i32)))\n";
+    text += "(import \"wasi_snapshot_preview1\" \"" + std::string(call.name) + "\" (func $" + std::string(call.name) + " " +
+            list(call, "param") + " (result i32)))\n";
   }
   for (const WasiCall& call : wasi_calls()) {
-    text += "(func (export \"" + std::string(call.name) + "\") " + list(call, "param") + " (result i32) (call $" + std::string(call.name);
+    text += "(func (export \"" + std::string(call.name) + "\") " + list(call, "param") + " (result i32) (call $" +
+            std::string(call.name);
     for (std::size_t index = 0; index < call.parameters.size(); ++index) text += " (local.get " + std::to_string(index) + ")";
     text += "))\n";
   }

@@ -47,8 +47,7 @@ TEST_F(ProcessTest, CallsAnExportedFunctionWithValues) {
   start();
   const Module module = compile(R"((module (func (export "add") (param i32 i64) (result i64)
     (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))))");
-  const ExitStatus values =
-      spawn({.module = module, .entry = "add", .entry_values = {std::int32_t{-2}, std::int64_t{44}}}).join();
+  const ExitStatus values = spawn({.module = module, .entry = "add", .entry_values = {std::int32_t{-2}, std::int64_t{44}}}).join();
   ASSERT_EQ(values.results.size(), 1U) << values.message;
   EXPECT_EQ(std::get<std::int64_t>(values.results[0]), 42);
   const ExitStatus text = spawn({.module = module, .entry = "add", .entry_text = {"40", "2"}}).join();
@@ -58,7 +57,8 @@ TEST_F(ProcessTest, CallsAnExportedFunctionWithValues) {
 TEST_F(ProcessTest, WrongArgumentsAreRefusedBeforeAnythingRuns) {
   start();
   const Module module = compile(R"((module (func (export "add") (param i32 i32) (result i32) (i32.const 0))))");
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{}, {"1"}, {"1", "2", "3"}, {"1", "x"}, {"1", "99999999999"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"1"}, {"1", "2", "3"}, {"1", "x"}, {"1", "99999999999"}}) {
     const Result<Process> process = runtime_->spawn({.module = module, .entry = "add", .entry_text = arguments});
     ASSERT_FALSE(process.has_value());
     EXPECT_EQ(process.error().kind, ErrorKind::kBadArgument) << process.error().message;
@@ -191,9 +191,8 @@ TEST_F(ProcessTest, OutputReachesAReceiverBeforeTheEndIsReported) {
   std::string received;  // only the output thread writes it, before the join returns
   for (int round = 0; round < 50; ++round) {
     received.clear();
-    const Process process = spawn({.module = compile(kHello), .output = Output::to([&](ProcessId, Stream, std::string_view text) {
-                                     received += text;
-                                   })});
+    const Process process = spawn(
+        {.module = compile(kHello), .output = Output::to([&](ProcessId, Stream, std::string_view text) { received += text; })});
     EXPECT_TRUE(process.join().success());
     ASSERT_EQ(received, "hello\n");
   }
@@ -206,10 +205,10 @@ TEST_F(ProcessTest, ASlowReceiverHoldsTheGuestBackAndDoesNotKeepItAlive) {
   bool open = false;
   std::atomic<std::uint64_t> bytes{0};
   ProcessSpec spec{.module = compile(kFloods), .output = Output::to([&](ProcessId, Stream, std::string_view text) {
-                     bytes += text.size();
-                     std::unique_lock lock(mutex);
-                     opened.wait(lock, [&] { return open; });
-                   })};
+                                                 bytes += text.size();
+                                                 std::unique_lock lock(mutex);
+                                                 opened.wait(lock, [&] { return open; });
+                                               })};
   spec.limits.output_bytes = 64 << 10;
   const Process process = spawn(std::move(spec));
   wait_until_parked(process, "wasi fd_write");
@@ -236,7 +235,8 @@ TEST_F(ProcessTest, ArgumentsEnvironmentAndDirectoriesAreChecked) {
   start();
   const Module module = compile(kReturns);
   EXPECT_FALSE(runtime_->prepare({.module = module, .arguments = {std::string("a\0b", 3)}}).has_value());
-  const Result<Program> missing = runtime_->prepare({.module = module, .directories = {{.host = "/no/such/directory", .guest = "/"}}});
+  const Result<Program> missing =
+      runtime_->prepare({.module = module, .directories = {{.host = "/no/such/directory", .guest = "/"}}});
   ASSERT_FALSE(missing.has_value());
   EXPECT_NE(missing.error().message.find("/no/such/directory"), std::string::npos) << missing.error().message;
   EXPECT_EQ(runtime_->prepare({.module = module, .priority = 8}).error().kind, ErrorKind::kBadArgument);

@@ -75,7 +75,8 @@ TEST_F(RuntimeInterfaceTest, PrecompiledCodeRunsAgain) {
   start();
   const std::vector<std::uint8_t> code = compile(kExits42).serialize().value();
   const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / "weft_precompiled.cwasm";
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(code.data()), static_cast<std::streamsize>(code.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(code.data()), static_cast<std::streamsize>(code.size()));
   const Module module = runtime_->load_precompiled(path).value();
   EXPECT_EQ(spawn({.module = module}).join().code, 42);
   EXPECT_FALSE(runtime_->load(path).has_value()) << "machine code must be asked for by name";
@@ -242,7 +243,9 @@ TEST_F(RuntimeInterfaceTest, TheTraceIsConsistent) {
     EXPECT_GE(event.time_ns, last_ns);
     last_ns = event.time_ns;
     switch (event.kind) {
-      case TraceKind::kSpawn: ++spawned[event.task_id]; break;
+      case TraceKind::kSpawn:
+        ++spawned[event.task_id];
+        break;
       case TraceKind::kRun:
         EXPECT_EQ(running[event.worker], 0U);
         running[event.worker] = event.task_id;
@@ -256,7 +259,8 @@ TEST_F(RuntimeInterfaceTest, TheTraceIsConsistent) {
         if (event.kind == TraceKind::kExit) ++exited[event.task_id];
         break;
       case TraceKind::kWake:
-      case TraceKind::kSteal: break;
+      case TraceKind::kSteal:
+        break;
     }
   }
   EXPECT_EQ(spawned.size(), processes.size());

@@ -14,9 +14,9 @@ namespace weft::testing {
 struct ChaosGuest {
   std::string_view name;
   std::string_view text;
-  std::set<ExitKind> ends;        // by itself, without limit or kill
-  bool alone = true;              // it ends without being told to
-  bool output = false;            // it writes without end
+  std::set<ExitKind> ends;  // by itself, without limit or kill
+  bool alone = true;        // it ends without being told to
+  bool output = false;      // it writes without end
 };
 
 // Sleeps for a quarter of a millisecond, three times.

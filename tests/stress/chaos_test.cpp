@@ -55,7 +55,9 @@ HostFunctions host_functions() {
     co_await yield();
     co_return static_cast<std::int32_t>(microseconds);
   });
-  host.define("env", "work", [](Caller&, std::int32_t number) -> Task<std::int32_t> { co_return co_await blocking([number] { return number * 2; }); });
+  host.define("env", "work", [](Caller&, std::int32_t number) -> Task<std::int32_t> {
+    co_return co_await blocking([number] { return number * 2; });
+  });
   host.define("env", "throws", [](Caller&) { throw std::runtime_error("chaos"); });
   host.define("env", "throws_later", [](Caller&) -> Task<void> {
     co_await sleep_for(50us);
@@ -149,10 +151,16 @@ class Round {
         case 2:
         case 3:
         case 4:
-        case 5: spawn(dice); break;
+        case 5:
+          spawn(dice);
+          break;
         case 6:
-        case 7: with_any(dice, [&](const Known& known) { known.process.kill("chaos"); }); break;
-        case 8: with_any(dice, [](const Known& known) { known.process.request_stop(); }); break;
+        case 7:
+          with_any(dice, [&](const Known& known) { known.process.kill("chaos"); });
+          break;
+        case 8:
+          with_any(dice, [](const Known& known) { known.process.request_stop(); });
+          break;
         case 9:
           with_any(dice, [&](const Known& known) {
             const bool over = known.process.join_for(std::chrono::microseconds(dice.below(300))).has_value();
@@ -166,11 +174,19 @@ class Round {
             (void)known.process.captured(Stream::kOut);
           });
           break;
-        case 11: forget(dice); break;
+        case 11:
+          forget(dice);
+          break;
         case 12:
-        case 13: start_coroutine(dice); break;
-        case 14: end_coroutine(dice); break;
-        default: look(dice); break;
+        case 13:
+          start_coroutine(dice);
+          break;
+        case 14:
+          end_coroutine(dice);
+          break;
+        default:
+          look(dice);
+          break;
       }
     }
     {
@@ -188,12 +204,16 @@ class Round {
     spec.input = dice.one_in(2) ? Input::of("to be echoed\n") : Input::empty();
     bool captured = false;
     switch (dice.below(4)) {
-      case 0: spec.output = Output::discard(); break;
+      case 0:
+        spec.output = Output::discard();
+        break;
       case 1:
         spec.output = Output::capture();
         captured = true;
         break;
-      case 2: spec.output = Output::to([](ProcessId, Stream, std::string_view) { throw std::runtime_error("a receiver throws"); }, true); break;
+      case 2:
+        spec.output = Output::to([](ProcessId, Stream, std::string_view) { throw std::runtime_error("a receiver throws"); }, true);
+        break;
       default:
         spec.output = Output::to([](ProcessId, Stream, std::string_view) { std::this_thread::sleep_for(20us); }, dice.one_in(2));
         break;
@@ -208,9 +228,11 @@ class Round {
     const Limits limits = spec.limits;
     const Result<Process> process = runtime_.spawn(std::move(spec));
     if (!process) {
-      EXPECT_TRUE(process.error().kind == ErrorKind::kExhausted || process.error().kind == ErrorKind::kCancelled) << process.error().message;
+      EXPECT_TRUE(process.error().kind == ErrorKind::kExhausted || process.error().kind == ErrorKind::kCancelled)
+          << process.error().message;
       // Make room: otherwise endless guests would fill the runtime, and nothing would happen any more.
-      if (process.error().kind == ErrorKind::kExhausted) with_any(dice, [](const Known& known) { known.process.kill("chaos, for room"); });
+      if (process.error().kind == ErrorKind::kExhausted)
+        with_any(dice, [](const Known& known) { known.process.kill("chaos, for room"); });
       return;
     }
     std::lock_guard lock(mutex_);
@@ -280,11 +302,21 @@ class Round {
     const auto priority = static_cast<Priority>(dice.below(8));
     Task<int> task;
     switch (dice.below(5)) {
-      case 0: with_any(dice, [&](const Known& known) { task = waits_for(known.process); }); break;
-      case 1: with_any(dice, [&](const Known& known) { task = kills(known.process, after); }); break;
-      case 2: task = works(static_cast<unsigned>(dice.below(6))); break;
-      case 3: task = throws_after(after); break;
-      default: task = sleeps_long(); break;
+      case 0:
+        with_any(dice, [&](const Known& known) { task = waits_for(known.process); });
+        break;
+      case 1:
+        with_any(dice, [&](const Known& known) { task = kills(known.process, after); });
+        break;
+      case 2:
+        task = works(static_cast<unsigned>(dice.below(6)));
+        break;
+      case 3:
+        task = throws_after(after);
+        break;
+      default:
+        task = sleeps_long();
+        break;
     }
     if (!task) return;
     JoinHandle<int> handle = runtime_.start(std::move(task), priority, "chaos");
@@ -311,14 +343,20 @@ class Round {
 
   void look(Dice& dice) {
     switch (dice.below(4)) {
-      case 0: (void)to_json(runtime_.dump(true, 1ms)); break;
-      case 1: (void)to_text(runtime_.dump()); break;
+      case 0:
+        (void)to_json(runtime_.dump(true, 1ms));
+        break;
+      case 1:
+        (void)to_text(runtime_.dump());
+        break;
       case 2:
         if (traced_ && dice.one_in(4)) {
           EXPECT_GT(runtime_.trace().workers, 0U);
         }
         break;
-      default: EXPECT_LE(runtime_.stats().processes, processes_max_); break;
+      default:
+        EXPECT_LE(runtime_.stats().processes, processes_max_);
+        break;
     }
   }
 
@@ -373,14 +411,30 @@ class Round {
     if (status.kind == ExitKind::kLimitReached) {
       const Limits& limits = known.limits;
       switch (status.limit->kind) {
-        case LimitKind::kMemory: EXPECT_TRUE(limits.memory_bytes.has_value()) << what; break;
-        case LimitKind::kTableElements: EXPECT_TRUE(limits.table_elements.has_value()) << what; break;
-        case LimitKind::kInstances: EXPECT_TRUE(limits.instances.has_value()) << what; break;
-        case LimitKind::kCpuTime: EXPECT_TRUE(limits.cpu_time.has_value()) << what; break;
-        case LimitKind::kWallTime: EXPECT_TRUE(limits.wall_time.has_value()) << what; break;
-        case LimitKind::kFuel: EXPECT_TRUE(limits.fuel.has_value()) << what; break;
-        case LimitKind::kStack: EXPECT_EQ(known.guest->name, "recurses") << what; break;
-        case LimitKind::kOutput: EXPECT_TRUE(known.captured) << what; break;
+        case LimitKind::kMemory:
+          EXPECT_TRUE(limits.memory_bytes.has_value()) << what;
+          break;
+        case LimitKind::kTableElements:
+          EXPECT_TRUE(limits.table_elements.has_value()) << what;
+          break;
+        case LimitKind::kInstances:
+          EXPECT_TRUE(limits.instances.has_value()) << what;
+          break;
+        case LimitKind::kCpuTime:
+          EXPECT_TRUE(limits.cpu_time.has_value()) << what;
+          break;
+        case LimitKind::kWallTime:
+          EXPECT_TRUE(limits.wall_time.has_value()) << what;
+          break;
+        case LimitKind::kFuel:
+          EXPECT_TRUE(limits.fuel.has_value()) << what;
+          break;
+        case LimitKind::kStack:
+          EXPECT_EQ(known.guest->name, "recurses") << what;
+          break;
+        case LimitKind::kOutput:
+          EXPECT_TRUE(known.captured) << what;
+          break;
       }
       EXPECT_LE(status.usage.memory_bytes_max, known.limits.memory_bytes.value_or(~0ULL)) << what;
       return;
@@ -395,9 +449,9 @@ class Round {
   Runtime runtime_{nullptr};
   std::vector<Module> modules_;
   std::mutex mutex_;
-  std::vector<Known> known_;                   // under mutex_
-  std::vector<JoinHandle<int>> coroutines_;    // under mutex_
-  std::atomic<unsigned> acting_{0};            // threads that have not finished
+  std::vector<Known> known_;                 // under mutex_
+  std::vector<JoinHandle<int>> coroutines_;  // under mutex_
+  std::atomic<unsigned> acting_{0};          // threads that have not finished
   std::array<std::uint64_t, 6> ended_{};
 };
 
@@ -411,7 +465,8 @@ TEST(ChaosTest, NothingIsLeft) {
   std::uint64_t spawned = 0;
   std::array<std::uint64_t, 6> ended{};
   for (int number = 0; number < rounds + kWarmUpRounds; ++number) {
-    SCOPED_TRACE("round with WEFT_CHAOS_SEED=" + std::to_string(seed + static_cast<std::uint64_t>(number)) + " WEFT_CHAOS_ROUNDS=1");
+    SCOPED_TRACE("round with WEFT_CHAOS_SEED=" + std::to_string(seed + static_cast<std::uint64_t>(number)) +
+                 " WEFT_CHAOS_ROUNDS=1");
     {
       Round round(seed + static_cast<std::uint64_t>(number));
       round.run();
@@ -431,7 +486,8 @@ TEST(ChaosTest, NothingIsLeft) {
     ASSERT_LE(lines_in("/proc/self/maps"), mappings + 100) << "mappings were left";
   }
   std::cout << "chaos: " << spawned << " processes;";
-  for (std::size_t kind = 0; kind < ended.size(); ++kind) std::cout << " " << name_of(static_cast<ExitKind>(kind)) << " " << ended[kind];
+  for (std::size_t kind = 0; kind < ended.size(); ++kind)
+    std::cout << " " << name_of(static_cast<ExitKind>(kind)) << " " << ended[kind];
   std::cout << std::endl;
   // Otherwise the test shows nothing.
   if (rounds < 10) return;

@@ -12,7 +12,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::span<const std::uint8_t> bytes_of(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+std::span<const std::uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
 
 class LifetimeTest : public ::testing::Test {
  protected:
@@ -142,11 +144,15 @@ TEST_F(LifetimeTest, TheLastCopyOfARuntimeGoesInAHostFunction) {
   {
     std::lock_guard lock(holder->mutex);
     holder->runtime = make(std::move(host));
-    process = holder->runtime
-                  ->spawn({.module = holder->runtime
-                                         ->compile(bytes_of(R"((module (import "env" "drop" (func $drop)) (func (export "_start") (call $drop))))"), "drops")
-                                         .value()})
-                  .value();
+    process =
+        holder->runtime
+            ->spawn(
+                {.module =
+                     holder->runtime
+                         ->compile(bytes_of(R"((module (import "env" "drop" (func $drop)) (func (export "_start") (call $drop))))"),
+                                   "drops")
+                         .value()})
+            .value();
   }
   const ExitStatus status = process.join();
   EXPECT_TRUE(status.kind == ExitKind::kReturned || status.kind == ExitKind::kKilled) << status.message;

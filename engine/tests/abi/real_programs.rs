@@ -26,11 +26,11 @@ fn main() {
             eprintln!("to errors");
         }
         "files" => {
-            std::fs::write("/work/out", "kept".repeat(10_000)).unwrap();
-            let names: Vec<_> = std::fs::read_dir("/work").unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            println!("{} {names:?}", std::fs::read_to_string("/work/out").unwrap().len());
+            std::fs::write("/data/out", "kept".repeat(10_000)).unwrap();
+            let names: Vec<_> = std::fs::read_dir("/data").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            println!("{} {names:?}", std::fs::read_to_string("/data/out").unwrap().len());
         }
-        "read-only" => println!("{:?}", std::fs::write("/work/out", "x").map_err(|error| error.kind())),
+        "read-only" => println!("{:?}", std::fs::write("/data/out", "x").map_err(|error| error.kind())),
         "sleep" => {
             let before = std::time::Instant::now();
             std::thread::sleep(std::time::Duration::from_millis(3));
@@ -81,7 +81,7 @@ fn program(target: &str) -> Option<&'static Vec<u8>> {
 
 const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-wasip2"];
 
-/// Runs it, with `COLOUR=green`, standard input from the hook, and `directory` (if any) as /work.
+/// Runs it, with `COLOUR=green`, standard input from the hook, and `directory` (if any) as /data.
 fn run_program(target: &str, args: &[&str], directory: Option<(&str, bool)>, process: &Process) -> Option<Ended> {
     let bytes = program(target)?;
     let host = Host::with(|config| {
@@ -95,7 +95,7 @@ fn run_program(target: &str, args: &[&str], directory: Option<(&str, bool)>, pro
             check(weft_wasi_config_arg(config, text(arg))).unwrap();
         }
         match directory {
-            Some((host, read_only)) => weft_wasi_config_dir(config, text(host), text("/work"), read_only),
+            Some((host, read_only)) => weft_wasi_config_dir(config, text(host), text("/data"), read_only),
             None => std::ptr::null_mut(),
         }
     });

@@ -305,7 +305,8 @@ namespace weft::base {
 // In a model build a broken assertion is a finding, not the end.
 void assertion_failed(const char* file, int line, const char* expression, const char* message) noexcept {
   if (model::explorer != nullptr && model::explorer->inside()) {
-    model::explorer->fail(std::string("assertion at ") + file + ':' + std::to_string(line) + ": " + message + " (" + expression + ')');
+    model::explorer->fail(std::string("assertion at ") + file + ':' + std::to_string(line) + ": " + message + " (" + expression +
+                          ')');
     // Does not get here: fail() leaves a thread for good.
   }
   std::fprintf(stderr, "weft: bug: %s:%d: %s (%s)\n", file, line, message, expression);

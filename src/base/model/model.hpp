@@ -38,7 +38,7 @@ struct Outcome {
   bool passed = false;
   bool exhaustive = false;  // every interleaving within the bound was run
   uint64_t runs = 0;
-  std::string failure;      // what broke, and the threads in the order in which they moved
+  std::string failure;  // what broke, and the threads in the order in which they moved
 };
 
 // One scenario, built anew for each run.

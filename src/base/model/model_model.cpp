@@ -113,9 +113,7 @@ TEST(Model, FindsAnEndlessLoop) {
 }
 
 TEST(Model, ABrokenAssertionIsAFinding) {
-  const Outcome outcome = explore({}, [](Scenario& run) {
-    run.thread([] { WEFT_ASSERT(1 + 1 == 3, "arithmetic"); });
-  });
+  const Outcome outcome = explore({}, [](Scenario& run) { run.thread([] { WEFT_ASSERT(1 + 1 == 3, "arithmetic"); }); });
   EXPECT_FALSE(outcome.passed);
   EXPECT_NE(outcome.failure.find("arithmetic"), std::string::npos) << outcome.failure;
 }

@@ -96,7 +96,7 @@ class LinuxPlatform final : public Platform {
 
   MemoryFacts memory() const override {
     MemoryFacts facts;
-    struct sysinfo machine {};
+    struct sysinfo machine{};
     if (sysinfo(&machine) == 0) facts.physical_bytes = static_cast<uint64_t>(machine.totalram) * machine.mem_unit;
     facts.limit_bytes = std::min(facts.physical_bytes, control_group_memory_bytes());
     facts.page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));

@@ -33,8 +33,8 @@ class FutexParker final : public Parker {
     }
     for (;;) {
       // BITSET, since that takes an absolute deadline on CLOCK_MONOTONIC: no drift when a wait is interrupted.
-      const long result = syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, kSleeping,
-                                  deadline_ns == kNever ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
+      const long result = syscall(SYS_futex, &word_, FUTEX_WAIT_BITSET_PRIVATE, kSleeping, deadline_ns == kNever ? nullptr : &until,
+                                  nullptr, FUTEX_BITSET_MATCH_ANY);
       const bool timed_out = result != 0 && errno == ETIMEDOUT;
       if (word_.load(std::memory_order_relaxed) != kSleeping || timed_out) break;
     }

@@ -43,7 +43,8 @@ inline std::string to_text(const TaskInfo& info) {
   std::string text = "task " + std::to_string(info.id) + " " + info.kind + " " + info.name + ": " + state_name(info.state);
   if (info.state == State::kParked) text += std::string(" (") + info.park.reason + ")";
   return text + ", priority " + std::to_string(info.priority) + ", " + std::to_string(info.switches) + " switches, " +
-         std::to_string(info.wakes) + " wakes, cpu " + std::to_string(info.cpu_ns) + " ns, since " + std::to_string(info.since_ns) + " ns";
+         std::to_string(info.wakes) + " wakes, cpu " + std::to_string(info.cpu_ns) + " ns, since " + std::to_string(info.since_ns) +
+         " ns";
 }
 
 // All tasks with their reasons on standard error.

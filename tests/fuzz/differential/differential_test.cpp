@@ -22,8 +22,8 @@
 namespace weft::testing {
 namespace {
 
-constexpr unsigned kCopies = 3;            // of each function that run to their end
-constexpr std::size_t kAliveMax = 96;      // at once
+constexpr unsigned kCopies = 3;                    // of each function that run to their end
+constexpr std::size_t kAliveMax = 96;              // at once
 constexpr std::uint64_t kMemoryBytes = 32U << 20;  // as in tests/fuzz/reference
 constexpr std::size_t kModulesPerRuntime = 100;
 constexpr std::size_t kDifferencesShown = 20;
@@ -45,7 +45,8 @@ std::vector<Expected> read_expected(const std::filesystem::path& path) {
       ADD_FAILURE() << path << ": a line of another format: " << line;
       break;
     }
-    all.push_back({line.substr(0, module_end), line.substr(module_end + 1, function_end - module_end - 1), line.substr(function_end + 1)});
+    all.push_back(
+        {line.substr(0, module_end), line.substr(module_end + 1, function_end - module_end - 1), line.substr(function_end + 1)});
   }
   return all;
 }
@@ -53,10 +54,18 @@ std::vector<Expected> read_expected(const std::filesystem::path& path) {
 std::string show(const Value& value) {
   char text[48];
   switch (type_of(value)) {
-    case ValueType::kI32: std::snprintf(text, sizeof text, "i32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<std::int32_t>(value))); break;
-    case ValueType::kI64: std::snprintf(text, sizeof text, "i64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<std::int64_t>(value))); break;
-    case ValueType::kF32: std::snprintf(text, sizeof text, "f32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<float>(value))); break;
-    case ValueType::kF64: std::snprintf(text, sizeof text, "f64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<double>(value))); break;
+    case ValueType::kI32:
+      std::snprintf(text, sizeof text, "i32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<std::int32_t>(value)));
+      break;
+    case ValueType::kI64:
+      std::snprintf(text, sizeof text, "i64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<std::int64_t>(value)));
+      break;
+    case ValueType::kF32:
+      std::snprintf(text, sizeof text, "f32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<float>(value)));
+      break;
+    case ValueType::kF64:
+      std::snprintf(text, sizeof text, "f64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<double>(value)));
+      break;
     case ValueType::kV128: {
       std::string hexadecimal = "v128:";
       const Vector128& bytes = std::get<Vector128>(value);
@@ -75,17 +84,20 @@ std::string show(const ExitStatus& status) {
   switch (status.kind) {
     case ExitKind::kReturned: {
       std::string text = "returned\t";
-      for (std::size_t index = 0; index < status.results.size(); ++index) text += (index > 0 ? " " : "") + show(status.results[index]);
+      for (std::size_t index = 0; index < status.results.size(); ++index)
+        text += (index > 0 ? " " : "") + show(status.results[index]);
       return text;
     }
-    case ExitKind::kTrapped: return "trapped\t" + status.message.substr(0, status.message.find(" (memory fault"));
+    case ExitKind::kTrapped:
+      return "trapped\t" + status.message.substr(0, status.message.find(" (memory fault"));
     case ExitKind::kLimitReached:
       if (status.limit && status.limit->kind == LimitKind::kStack) return "stack-overflow";
       if (status.limit && status.limit->kind == LimitKind::kMemory) return "memory-limit";
       return "limit\t" + status.message;
     case ExitKind::kExited:
     case ExitKind::kKilled:
-    case ExitKind::kFailed: break;
+    case ExitKind::kFailed:
+      break;
   }
   return std::string(name_of(status.kind)) + "\t" + status.message;
 }
@@ -123,7 +135,9 @@ class Differential {
     ASSERT_TRUE(made.has_value()) << made.error().message;
     Runtime runtime = *made;
     const Watchdog watchdog(runtime);
-    const auto text = [](std::string_view words) { return std::span(reinterpret_cast<const std::uint8_t*>(words.data()), words.size()); };
+    const auto text = [](std::string_view words) {
+      return std::span(reinterpret_cast<const std::uint8_t*>(words.data()), words.size());
+    };
     const Result<Program> spins = runtime.prepare({.module = runtime.compile(text(kSpins), "spins").value()});
     std::vector<Process> spinning;
     for (int count = 0; count < 4; ++count) spinning.push_back(runtime.spawn(*spins).value());
@@ -140,7 +154,8 @@ class Differential {
         ++figures.modules;
       }
       ++figures.functions;
-      const Result<Program> program = runtime.prepare({.module = module, .entry = expected.function, .limits = {.memory_bytes = kMemoryBytes}});
+      const Result<Program> program =
+          runtime.prepare({.module = module, .entry = expected.function, .limits = {.memory_bytes = kMemoryBytes}});
       ASSERT_TRUE(program.has_value()) << file << ": " << program.error().message;
       for (unsigned copy = 0; copy <= kCopies; ++copy) {
         const bool victim = copy == kCopies;
@@ -213,10 +228,11 @@ TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
     begin = end;
   }
   const Figures& figures = differential.figures;
-  std::cout << "differential: " << figures.modules << " modules, " << figures.functions << " functions, " << figures.runs << " runs ("
-            << figures.returned << " returned, " << figures.trapped << " trapped, " << figures.stack_dependent << " at the end of a stack), "
-            << figures.killed << " killed, " << figures.preempted << " preempted runs, " << figures.preemptions << " preemptions, "
-            << figures.steals << " steals, " << differential.differences << " differences" << std::endl;
+  std::cout << "differential: " << figures.modules << " modules, " << figures.functions << " functions, " << figures.runs
+            << " runs (" << figures.returned << " returned, " << figures.trapped << " trapped, " << figures.stack_dependent
+            << " at the end of a stack), " << figures.killed << " killed, " << figures.preempted << " preempted runs, "
+            << figures.preemptions << " preemptions, " << figures.steals << " steals, " << differential.differences
+            << " differences" << std::endl;
   EXPECT_EQ(differential.differences, 0U);
   // Otherwise the test shows nothing. A single module, to look into a difference, is exempt.
   if (figures.modules < 50) return;

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     }
     let (mut written, mut functions) = (0, 0);
     for seed in first..first + count {
-        let Some(wasm) = modules::generate(seed) else { continue };
+        let Some(wasm) = modules::generate(seed) else {
+            continue;
+        };
         let (wasm, observed) = match observe::add_observers(&wasm) {
             Ok(observed) => observed,
             Err(error) => {
