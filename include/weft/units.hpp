@@ -15,8 +15,8 @@ namespace weft {
 
 using Duration = std::chrono::nanoseconds;
 
-// Bytes. A bare number is bytes; suffixes B, K/KB/KiB, M/MB/MiB, G/GB/GiB, T/TB/TiB in any case. K, M, G, T and their -iB forms
-// are powers of 1024; KB, MB, GB, TB are powers of 1000. A fraction is allowed with a suffix. Fails with kBadArgument on
+// Bytes. A bare number is bytes; suffixes B, K/KB/KiB, M/MB/MiB, G/GB/GiB, and so on for T, P and E, in any case. K, M, G, … and their -iB
+// forms are powers of 1024; KB, MB, GB, … are powers of 1000. A fraction is allowed with a suffix. Fails with kBadArgument on
 // anything else, on a negative number and on overflow of 64 bits.
 Result<std::uint64_t> parse_size(std::string_view text);
 

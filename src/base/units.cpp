@@ -33,10 +33,16 @@ constexpr std::array kSizeUnits = {
     Unit{"t", kKibi* kKibi* kKibi* kKibi},
     Unit{"tib", kKibi* kKibi* kKibi* kKibi},
     Unit{"tb", 1e12},
+    Unit{"p", kKibi* kKibi* kKibi* kKibi* kKibi},
+    Unit{"pib", kKibi* kKibi* kKibi* kKibi* kKibi},
+    Unit{"pb", 1e15},
+    Unit{"e", kKibi* kKibi* kKibi* kKibi* kKibi* kKibi},
+    Unit{"eib", kKibi* kKibi* kKibi* kKibi* kKibi* kKibi},
+    Unit{"eb", 1e18},
 };
 constexpr std::array kDurationUnits = {
-    Unit{"ns", 1}, Unit{"us", 1e3}, Unit{"\xc2\xb5s", 1e3}, Unit{"ms", 1e6},
-    Unit{"s", 1e9}, Unit{"m", 60e9}, Unit{"h", 3600e9},     Unit{"d", 86400e9},
+    Unit{"ns", 1},  Unit{"us", 1e3}, Unit{"\xc2\xb5s", 1e3}, Unit{"ms", 1e6},
+    Unit{"s", 1e9}, Unit{"m", 60e9}, Unit{"h", 3600e9},      Unit{"d", 86400e9},
 };
 
 std::string lower(std::string_view text) {
@@ -115,7 +121,8 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   if (!number) return bad(kShape);
   while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   if (rest.empty()) {
-    if (!number->whole) return bad(number->value == std::floor(number->value) ? "it does not fit in 64 bits" : "a fraction needs a suffix");
+    if (!number->whole)
+      return bad(number->value == std::floor(number->value) ? "it does not fit in 64 bits" : "a fraction needs a suffix");
     return *number->whole;
   }
   const auto factor = factor_of(lower(rest), kSizeUnits);
@@ -157,7 +164,8 @@ Result<Duration> parse_duration(std::string_view text) {
     if (!factor) return bad(end == 0 ? "the unit is missing (ns, us, ms, s, m, h or d)" : kShape);
     rest.remove_prefix(end);
     const auto part_ns = scale(*number, *factor, kBound);
-    if (!part_ns || __builtin_add_overflow(total_ns, *part_ns, &total_ns) || total_ns > kBound) return bad("it is longer than 292 years");
+    if (!part_ns || __builtin_add_overflow(total_ns, *part_ns, &total_ns) || total_ns > kBound)
+      return bad("it is longer than 292 years");
   }
   return Duration{static_cast<std::int64_t>(total_ns)};
 }
