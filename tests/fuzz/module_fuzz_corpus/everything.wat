@@ -1,0 +1,8 @@
+(module $m (type $t (func (param i32 i64 f32 f64) (result i32)))
+ (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+ (memory (export "memory") 1 4) (table 3 funcref) (global $g (mut i64) (i64.const 7))
+ (elem (i32.const 0) $f $f) (data (i32.const 8) "hi\n")
+ (func $f (type $t) (if (result i32) (local.get 0) (then (i32.const 1)) (else (i32.trunc_f32_s (local.get 2)))))
+ (func (export "_start") (loop $l (global.set $g (i64.sub (global.get $g) (i64.const 1))) (br_if $l (i32.wrap_i64 (global.get $g))))
+  (drop (call_indirect (type $t) (i32.const 1) (i64.const 2) (f32.const nan) (f64.const inf) (i32.const 0)))
+  (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 4)))))

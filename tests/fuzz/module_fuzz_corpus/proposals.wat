@@ -1,0 +1,6 @@
+(module (memory i64 1) (memory 1) (type $s (struct (field i32) (field (ref null $s)))) (tag $e (param i32))
+ (func (export "_start") (local (ref null $s))
+  (local.set 0 (struct.new $s (i32.const 1) (local.get 0)))
+  (block $h (result i32) (try_table (catch $e $h) (throw $e (i32.const 3))) (i32.const 0)) (drop)
+  (drop (i32x4.add (v128.const i32x4 1 2 3 4) (v128.const i64x2 5 6))) (drop (memory.grow 0 (i64.const 1)))
+  (return_call $f)) (func $f))
