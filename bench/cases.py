@@ -25,7 +25,7 @@ class Case:
     commands: dict  # system -> arguments, without the program
     judge: Optional[Callable] = None  # of {system: Figure} -> Verdict
     rounds_max: int = 1000
-    fills_machine: bool = False  # keeps all cores busy for long: no real-time priority
+    fills_machine: bool = False  # keeps all cores busy for seconds: no real-time priority
     sysctl: Optional[int] = None  # the least vm.max_map_count that it needs
     may_fail: dict = field(default_factory=dict)  # system -> text that makes its failure an answer
     names: dict = field(default_factory=dict)  # system -> case, where it differs from `name`
@@ -238,7 +238,7 @@ def all_cases(cores, quick):
 
     # 5. Scaling, and what preemption costs.
     workers = cores
-    arguments = words("scaling", workers=workers, rounds=20 if quick else 500, repeats=1 if quick else 3)
+    arguments = words("scaling", workers=workers, rounds=20 if quick else 400, repeats=1 if quick else 5)
     cases.append(
         Case(
             key="scaling",
@@ -249,7 +249,6 @@ def all_cases(cores, quick):
             name="throughput",
             commands={"weft": arguments, "tokio": arguments, "go": arguments},
             judge=judge_scaling(workers),
-            fills_machine=True,
         )
     )
     for guest, what, rounds in (

@@ -229,8 +229,10 @@ func sortWords(rounds int) {
 			words[0], words[i] = words[i], words[0]
 			sift(0, i)
 		}
-		if !sort.SliceIsSorted(words, func(a, b int) bool { return words[a] < words[b] }) {
-			fail("not sorted")
+		for i := 1; i < len(words); i++ {
+			if words[i] < words[i-1] {
+				fail("not sorted")
+			}
 		}
 	}
 }
