@@ -94,7 +94,7 @@ std::optional<std::uint64_t> scale(const Number& number, double factor, std::uin
   }
   const double product = number.value * factor;
   if (!(product < static_cast<double>(bound))) return std::nullopt;
-  return static_cast<std::uint64_t>(std::llround(product));
+  return static_cast<std::uint64_t>(std::round(product));  // not llround: sizes go beyond 63 bits
 }
 
 // `value` with three significant digits at most, without trailing zeros.

@@ -17,6 +17,8 @@ TEST(Size, ReadsNumbersAndSuffixes) {
   EXPECT_EQ(parse_size("1.5GiB").value(), 3ULL << 29);
   EXPECT_EQ(parse_size("18446744073709551615").value(), ~0ULL);
   EXPECT_EQ(parse_size("16777215TiB").value(), 16777215ULL << 40);
+  EXPECT_EQ(parse_size("8 EiB").value(), 1ULL << 63);
+  EXPECT_EQ(parse_size("9.5EB").value(), 9'500'000'000'000'000'000U);  // a fraction beyond 63 bits
 }
 
 TEST(Size, RefusesTheRest) {
