@@ -384,6 +384,9 @@ class BlockingAwaitable final : public Awaitable {
 
 // Runs `work` on the runtime's blocking pool while the task is parked: co_await weft::blocking([] { return read_file(); }).
 // An exception that `work` throws is thrown here, and std::system_error when the pool has no room left. If the task is dropped meanwhile, the work still runs to its end, unseen.
+// GCC 12 destroys a lambda that is written inside a co_await expression twice: one that captures more than plain data has to have a name,
+//   auto work = [file = std::move(file)] { return file.read(); };
+//   co_await weft::blocking(std::move(work));
 template <class F>
 [[nodiscard]] detail::BlockingAwaitable<std::decay_t<F>> blocking(F&& work) {
   return detail::BlockingAwaitable<std::decay_t<F>>(std::forward<F>(work));

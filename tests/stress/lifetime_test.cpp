@@ -104,13 +104,14 @@ TEST_F(LifetimeTest, TheLastCopyOfARuntimeGoesOnTheBlockingPool) {
   JoinHandle<int> handle;
   // Outside the block: the coroutine reads its captures out of this object when it runs, which may be after the block.
   const auto wait = [&](std::shared_ptr<Runtime> kept) -> Task<int> {
-    co_return co_await blocking([&, mine = std::move(kept)]() mutable {
+    auto work = [&, mine = std::move(kept)]() mutable {
       std::unique_lock lock(mutex);
       changed.wait(lock, [&] { return dropped; });
       lock.unlock();
       mine.reset();
       return 1;
-    });
+    };
+    co_return co_await blocking(std::move(work));  // named: see blocking()
   };
   {
     auto held = std::make_shared<Runtime>(make());
