@@ -79,6 +79,8 @@ pub struct Call {
 }
 
 enum Driver {
+    /// While `weft_call_new` is at work.
+    New,
     Running(Pin<Box<dyn Future<Output = Finished> + Send>>),
     Done(Finished),
 }
@@ -111,7 +113,7 @@ impl Prepared {
                 }
             }
         };
-        let engine = program.module().engine().clone();
+        let engine = program.module().engine();
         let settings = engine.settings();
         let fuel = settings.fuel.then_some(limits.fuel);
         let limiter = Limiter::new(limits, counters);
@@ -229,9 +231,8 @@ pub unsafe extern "C" fn weft_call_new(
             Arc::from_raw(config.wasi)
         });
         let shared = Shared::new(settings.hooks, process);
-        let placeholder = Driver::Done(Finished::failed(Error::new(ErrorKind::Internal, "not started")));
         let new =
-            Box::into_raw(Box::new(Call { driver: UnsafeCell::new(placeholder), shared, program: program.clone() }));
+            Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program: program.clone() }));
         // SAFETY: `new` is valid, and from here on only used through shared references.
         let shared = SharedRef::new(unsafe { &(*new).shared });
         let prepared =
@@ -260,7 +261,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
             let future = future.as_mut();
             catch_unwind(AssertUnwindSafe(|| with_waker(shared, |cx| future.poll(cx))))
         }
-        Driver::Done(_) => panic!("weft_call_poll after the call had ended"),
+        Driver::New | Driver::Done(_) => panic!("weft_call_poll after the call had ended"),
     };
     match polled {
         Ok(std::task::Poll::Pending) => {
@@ -302,7 +303,7 @@ pub unsafe extern "C" fn weft_call_outcome(call: *const Call, outcome: *mut Outc
     // SAFETY: after ready nobody changes the driver any more.
     match unsafe { &*(*call).driver.get() } {
         Driver::Done(finished) => unsafe { outcome.write(finished.view()) },
-        Driver::Running(_) => panic!("weft_call_outcome before the call has ended"),
+        Driver::New | Driver::Running(_) => panic!("weft_call_outcome before the call has ended"),
     }
 }
 

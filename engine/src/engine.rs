@@ -257,6 +257,8 @@ impl Settings {
 impl Engine {
     fn new(config: &EngineConfig) -> Result<Engine, Error> {
         let settings = Settings::new(config)?;
+        // Made now, and not on the stack of the first guest that exits.
+        drop(crate::backtrace::no_backtrace());
         let failed =
             |error: wasmtime::Error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine", &error);
         let core = wasmtime::Engine::new(&settings.core()?).map_err(failed)?;
