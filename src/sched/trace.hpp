@@ -67,8 +67,6 @@ class Recorder {
     void push(TraceKind kind, uint64_t time_ns, uint64_t task_id, const char* reason) {
       const uint64_t position = next.load(std::memory_order_relaxed);
       Slot& slot = slots[position & mask];
-      // The ring is far larger than a cache and each line of it is written once a lap: without this every third event waits for memory.
-      __builtin_prefetch(&slots[(position + kAhead) & mask], 1);
       // Claimed before it is written: a reader that acquires any of the new words then sees the claim too.
       claimed.store(position + 1, std::memory_order_relaxed);
       slot.time.store(time_ns, std::memory_order_release);
@@ -77,7 +75,6 @@ class Recorder {
       next.store(position + 1, std::memory_order_release);
     }
 
-    static constexpr uint64_t kAhead = 16;  // events: a few switches, so a few hundred nanoseconds
     std::unique_ptr<Slot[]> slots;
     uint64_t mask = 0;
     // Writer: the owner; reader: collect(). `next` publishes the slots below it; `claimed` warns of the one being overwritten.
