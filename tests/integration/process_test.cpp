@@ -200,26 +200,30 @@ TEST_F(ProcessTest, OutputReachesAReceiverBeforeTheEndIsReported) {
 
 TEST_F(ProcessTest, ASlowReceiverHoldsTheGuestBackAndDoesNotKeepItAlive) {
   start();
-  std::mutex mutex;
-  std::condition_variable opened;
-  bool open = false;
-  std::atomic<std::uint64_t> bytes{0};
-  ProcessSpec spec{.module = compile(kFloods), .output = Output::to([&](ProcessId, Stream, std::string_view text) {
-                                                 bytes += text.size();
-                                                 std::unique_lock lock(mutex);
-                                                 opened.wait(lock, [&] { return open; });
-                                               })};
+  // Shared with the receiver: it may still be on its way out when the test is over.
+  struct Gate {
+    std::mutex mutex;
+    std::condition_variable opened;
+    bool open = false;
+    std::atomic<std::uint64_t> bytes{0};
+  };
+  auto gate = std::make_shared<Gate>();
+  ProcessSpec spec{.module = compile(kFloods), .output = Output::to([gate](ProcessId, Stream, std::string_view text) {
+                     gate->bytes += text.size();
+                     std::unique_lock lock(gate->mutex);
+                     gate->opened.wait(lock, [&] { return gate->open; });
+                   })};
   spec.limits.output_bytes = 64 << 10;
   const Process process = spawn(std::move(spec));
   wait_until_parked(process, "wasi fd_write");
-  EXPECT_LE(bytes.load(), 64U << 10);
+  EXPECT_LE(gate->bytes.load(), 64U << 10);
   process.kill("the test");
   EXPECT_EQ(process.join().kind, ExitKind::kKilled) << "the end must not wait for the receiver";
   {
-    std::lock_guard lock(mutex);
-    open = true;
+    std::lock_guard lock(gate->mutex);
+    gate->open = true;
   }
-  opened.notify_all();
+  gate->opened.notify_all();
 }
 
 TEST_F(ProcessTest, InputComesFromText) {
