@@ -209,10 +209,10 @@ TEST_F(ProcessTest, ASlowReceiverHoldsTheGuestBackAndDoesNotKeepItAlive) {
   };
   auto gate = std::make_shared<Gate>();
   ProcessSpec spec{.module = compile(kFloods), .output = Output::to([gate](ProcessId, Stream, std::string_view text) {
-                     gate->bytes += text.size();
-                     std::unique_lock lock(gate->mutex);
-                     gate->opened.wait(lock, [&] { return gate->open; });
-                   })};
+                                                 gate->bytes += text.size();
+                                                 std::unique_lock lock(gate->mutex);
+                                                 gate->opened.wait(lock, [&] { return gate->open; });
+                                               })};
   spec.limits.output_bytes = 64 << 10;
   const Process process = spawn(std::move(spec));
   wait_until_parked(process, "wasi fd_write");
