@@ -25,7 +25,7 @@ namespace {
 constexpr unsigned kCopies = 3;                    // of each function that run to their end
 constexpr std::size_t kAliveMax = 96;              // at once
 constexpr std::uint64_t kMemoryBytes = 32U << 20;  // as in tests/fuzz/reference
-constexpr std::size_t kModulesPerRuntime = 100;
+constexpr std::size_t kModulesPerRuntime = 50;
 constexpr std::size_t kDifferencesShown = 20;
 
 struct Expected {
@@ -226,6 +226,8 @@ TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
     }
     ASSERT_NO_FATAL_FAILURE(differential.run(std::span(expected).subspan(begin, end - begin)));
     begin = end;
+    if (differential.figures.modules % 1000 == 0)
+      std::cout << "differential: " << differential.figures.modules << " modules so far" << std::endl;
   }
   const Figures& figures = differential.figures;
   std::cout << "differential: " << figures.modules << " modules, " << figures.functions << " functions, " << figures.runs
