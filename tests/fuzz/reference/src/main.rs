@@ -25,7 +25,12 @@ struct Limit {
 }
 
 impl wasmtime::ResourceLimiter for Limit {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
@@ -37,7 +42,12 @@ impl wasmtime::ResourceLimiter for Limit {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(maximum.is_none_or(|maximum| desired <= maximum))
     }
 }
@@ -81,15 +91,23 @@ fn run(directory: &Path) -> wasmtime::Result<usize> {
         .wasm_memory64(true)
         .wasm_relaxed_simd(true);
     let engine = Engine::new(&config)?;
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "wasm")
+    });
     files.sort();
     let mut text = String::new();
     let mut functions = 0;
     for path in files {
         let module = Module::from_file(&engine, &path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for export in module.exports() {
             let ExternType::Func(ty) = export.ty() else {
                 continue;
@@ -111,20 +129,38 @@ fn call(engine: &Engine, module: &Module, function: &str, results: usize) -> Str
     store.limiter(|limit| limit);
     let mut values = vec![Val::I32(0); results];
     let called = Instance::new(&mut store, module, &[]).and_then(|instance| {
-        let function = instance.get_func(&mut store, function).expect("listed among the exports");
+        let function = instance
+            .get_func(&mut store, function)
+            .expect("listed among the exports");
         function.call(&mut store, &[], &mut values)
     });
     match called {
-        Ok(()) => format!("returned\t{}", values.iter().map(show).collect::<Vec<_>>().join(" ")),
+        Ok(()) => format!(
+            "returned\t{}",
+            values.iter().map(show).collect::<Vec<_>>().join(" ")
+        ),
         Err(error) if error.is::<LimitReached>() => "memory-limit".to_string(),
         // A heap that may not grow is reported as a full one.
-        Err(error) if error.is::<GcHeapOutOfMemory<()>>() && store.data().refused => "memory-limit".to_string(),
+        Err(error) if error.is::<GcHeapOutOfMemory<()>>() && store.data().refused => {
+            "memory-limit".to_string()
+        }
         Err(error) => match error.downcast_ref::<Trap>() {
             Some(Trap::StackOverflow) => "stack-overflow".to_string(),
             Some(Trap::UnreachableCodeReached) => "trapped\tunreachable".to_string(),
-            Some(trap) => format!("trapped\t{}", trap.to_string().trim_start_matches("wasm trap: ")),
+            Some(trap) => format!(
+                "trapped\t{}",
+                trap.to_string().trim_start_matches("wasm trap: ")
+            ),
             // An exception that nobody caught, for instance.
-            None => format!("trapped\t{}", error.root_cause().to_string().lines().next().unwrap_or_default()),
+            None => format!(
+                "trapped\t{}",
+                error
+                    .root_cause()
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+            ),
         },
     }
 }

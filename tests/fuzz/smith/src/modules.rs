@@ -19,14 +19,18 @@ pub fn generate(seed: u64) -> Option<Vec<u8>> {
     module.ensure_termination(STEPS).ok()?;
     let wasm = module.to_bytes();
     // A bug of the generator would look like one of the engine's.
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&wasm).ok()?;
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+        .validate_all(&wasm)
+        .ok()?;
     Some(wasm)
 }
 
 /// Each seed turns on a subset of instructions and proposals: what never meets when everything is on meets then.
 fn config(choices: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     let mut config = Config::arbitrary(choices)?;
-    let coin = |choices: &mut Unstructured<'_>, of: u8| choices.int_in_range(1..=of).map(|value| value == 1);
+    let coin = |choices: &mut Unstructured<'_>, of: u8| {
+        choices.int_in_range(1..=of).map(|value| value == 1)
+    };
     config.max_imports = 0;
     config.min_funcs = 4;
     config.max_funcs = config.max_funcs.clamp(4, 16);
@@ -69,5 +73,7 @@ fn choices(seed: u64) -> Vec<u8> {
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)
     };
-    (0..CHOICES / 8).flat_map(|_| next().to_le_bytes()).collect()
+    (0..CHOICES / 8)
+        .flat_map(|_| next().to_le_bytes())
+        .collect()
 }

@@ -1,7 +1,9 @@
 //! Adds the functions that call a module's own and report its state. They come after everything there is, so that no index of the module changes.
 
 use wasm_encoder::reencode::{Error, Reencode, utils};
-use wasm_encoder::{CodeSection, ExportKind, ExportSection, Function, FunctionSection, TypeSection, ValType};
+use wasm_encoder::{
+    CodeSection, ExportKind, ExportSection, Function, FunctionSection, TypeSection, ValType,
+};
 use wasmparser::{Parser, Payload};
 
 /// What is needed of a module to observe it.
@@ -27,7 +29,9 @@ pub fn add_observers(wasm: &[u8]) -> Result<(Vec<u8>, usize), String> {
     let contents = read(wasm).map_err(|error| error.to_string())?;
     let observed = contents.observed.len();
     let mut module = wasm_encoder::Module::new();
-    Observers(contents).parse_core_module(&mut module, Parser::new(0), wasm).map_err(|error| error.to_string())?;
+    Observers(contents)
+        .parse_core_module(&mut module, Parser::new(0), wasm)
+        .map_err(|error| error.to_string())?;
     let wasm = module.finish();
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(&wasm)
@@ -50,7 +54,8 @@ fn read(wasm: &[u8]) -> wasmparser::Result<Contents> {
                 for ty in section {
                     let index = contents.functions;
                     contents.functions += 1;
-                    let wasmparser::CompositeInnerType::Func(signature) = &types[ty? as usize].composite_type.inner
+                    let wasmparser::CompositeInnerType::Func(signature) =
+                        &types[ty? as usize].composite_type.inner
                     else {
                         continue;
                     };
@@ -59,8 +64,13 @@ fn read(wasm: &[u8]) -> wasmparser::Result<Contents> {
                         .iter()
                         .all(|ty| !matches!(ty, wasmparser::ValType::Ref(of) if !of.is_nullable()));
                     if callable {
-                        let (parameters, results) = (signature.params().to_vec(), signature.results().to_vec());
-                        contents.observed.push(Observed { index, parameters, results });
+                        let (parameters, results) =
+                            (signature.params().to_vec(), signature.results().to_vec());
+                        contents.observed.push(Observed {
+                            index,
+                            parameters,
+                            results,
+                        });
                     }
                 }
             }
@@ -88,16 +98,27 @@ fn read(wasm: &[u8]) -> wasmparser::Result<Contents> {
 struct Observers(Contents);
 
 impl Observers {
-    fn encoded(&mut self, types: &[wasmparser::ValType]) -> Result<Vec<ValType>, Error<std::convert::Infallible>> {
+    fn encoded(
+        &mut self,
+        types: &[wasmparser::ValType],
+    ) -> Result<Vec<ValType>, Error<std::convert::Infallible>> {
         types.iter().map(|ty| self.val_type(*ty)).collect()
     }
 
     /// Results as they leave an observer: references as whether they are null.
     fn reported(ty: &wasmparser::ValType) -> wasmparser::ValType {
-        if ty.is_reference_type() { wasmparser::ValType::I32 } else { *ty }
+        if ty.is_reference_type() {
+            wasmparser::ValType::I32
+        } else {
+            *ty
+        }
     }
 
-    fn observer(&mut self, observed: &Observed, hash: u32) -> Result<Function, Error<std::convert::Infallible>> {
+    fn observer(
+        &mut self,
+        observed: &Observed,
+        hash: u32,
+    ) -> Result<Function, Error<std::convert::Infallible>> {
         let results = self.encoded(&observed.results)?;
         let mut function = Function::new(results.into_iter().map(|ty| (1, ty)));
         let mut code = function.instructions();
@@ -108,7 +129,9 @@ impl Observers {
                 wasmparser::ValType::I64 => code.i64_const(number.wrapping_mul(0x1_0000_0001)),
                 wasmparser::ValType::F32 => code.f32_const((number as f32 / 1024.0).into()),
                 wasmparser::ValType::F64 => code.f64_const((number as f64 / 1024.0).into()),
-                wasmparser::ValType::V128 => code.v128_const(i128::from(number) * 0x1_0000_0000_0000_0001),
+                wasmparser::ValType::V128 => {
+                    code.v128_const(i128::from(number) * 0x1_0000_0000_0000_0001)
+                }
                 wasmparser::ValType::Ref(of) => code.ref_null(self.heap_type(of.heap_type())?),
             };
         }
@@ -133,43 +156,79 @@ impl Observers {
         const ADDRESS_64: u32 = 2;
         let mut function = Function::new([(1, ValType::I64), (1, ValType::I32), (1, ValType::I64)]);
         let mut code = function.instructions();
-        code.i64_const(0xcbf2_9ce4_8422_2325_u64 as i64).local_set(HASH);
+        code.i64_const(0xcbf2_9ce4_8422_2325_u64 as i64)
+            .local_set(HASH);
         // Leaves with the word on the stack, goes on with nothing.
-        fn mix<'c, 'f>(code: &'c mut wasm_encoder::InstructionSink<'f>) -> &'c mut wasm_encoder::InstructionSink<'f> {
-            code.local_get(HASH).i64_xor().i64_const(0x100_0000_01b3).i64_mul().local_tee(HASH);
-            code.i64_const(29).i64_shr_u().local_get(HASH).i64_xor().local_set(HASH)
+        fn mix<'c, 'f>(
+            code: &'c mut wasm_encoder::InstructionSink<'f>,
+        ) -> &'c mut wasm_encoder::InstructionSink<'f> {
+            code.local_get(HASH)
+                .i64_xor()
+                .i64_const(0x100_0000_01b3)
+                .i64_mul()
+                .local_tee(HASH);
+            code.i64_const(29)
+                .i64_shr_u()
+                .local_get(HASH)
+                .i64_xor()
+                .local_set(HASH)
         }
         for (index, ty) in self.0.globals.iter().enumerate() {
             let index = index as u32;
             match ty {
                 wasmparser::ValType::I32 => mix(code.global_get(index).i64_extend_i32_u()),
                 wasmparser::ValType::I64 => mix(code.global_get(index)),
-                wasmparser::ValType::F32 => mix(code.global_get(index).i32_reinterpret_f32().i64_extend_i32_u()),
+                wasmparser::ValType::F32 => mix(code
+                    .global_get(index)
+                    .i32_reinterpret_f32()
+                    .i64_extend_i32_u()),
                 wasmparser::ValType::F64 => mix(code.global_get(index).i64_reinterpret_f64()),
                 wasmparser::ValType::V128 => {
                     mix(code.global_get(index).i64x2_extract_lane(0));
                     mix(code.global_get(index).i64x2_extract_lane(1))
                 }
-                wasmparser::ValType::Ref(_) => mix(code.global_get(index).ref_is_null().i64_extend_i32_u()),
+                wasmparser::ValType::Ref(_) => {
+                    mix(code.global_get(index).ref_is_null().i64_extend_i32_u())
+                }
             };
         }
         for (index, wide) in self.0.memories.iter().enumerate() {
             let index = index as u32;
-            let access = wasm_encoder::MemArg { offset: 0, align: 3, memory_index: index };
+            let access = wasm_encoder::MemArg {
+                offset: 0,
+                align: 3,
+                memory_index: index,
+            };
             // for (address = size in bytes; address != 0;) { address -= 8; mix(load(address)); }
-            let (address, block) = (if *wide { ADDRESS_64 } else { ADDRESS }, wasm_encoder::BlockType::Empty);
+            let (address, block) = (
+                if *wide { ADDRESS_64 } else { ADDRESS },
+                wasm_encoder::BlockType::Empty,
+            );
             code.memory_size(index);
             if *wide {
                 code.i64_const(16).i64_shl().local_tee(address);
             } else {
-                code.i32_const(16).i32_shl().local_tee(address).i64_extend_i32_u();
+                code.i32_const(16)
+                    .i32_shl()
+                    .local_tee(address)
+                    .i64_extend_i32_u();
             }
             mix(&mut code);
             code.block(block).loop_(block).local_get(address);
             if *wide {
-                code.i64_eqz().br_if(1).local_get(address).i64_const(8).i64_sub().local_tee(address);
+                code.i64_eqz()
+                    .br_if(1)
+                    .local_get(address)
+                    .i64_const(8)
+                    .i64_sub()
+                    .local_tee(address);
             } else {
-                code.i32_eqz().br_if(1).local_get(address).i32_const(8).i32_sub().local_tee(address);
+                code.i32_eqz()
+                    .br_if(1)
+                    .local_get(address)
+                    .i32_const(8)
+                    .i32_sub()
+                    .local_tee(address);
             }
             mix(code.i64_load(access));
             code.br(0).end().end();
@@ -225,7 +284,11 @@ impl Reencode for Observers {
     ) -> Result<(), Error<Self::Error>> {
         utils::parse_export_section(self, exports, section)?;
         for number in 0..self.0.observed.len() as u32 {
-            exports.export(&format!("weft run {number}"), ExportKind::Func, self.0.functions + 1 + number);
+            exports.export(
+                &format!("weft run {number}"),
+                ExportKind::Func,
+                self.0.functions + 1 + number,
+            );
         }
         Ok(())
     }
