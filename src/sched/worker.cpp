@@ -383,6 +383,9 @@ Step Worker::go_to_sleep() {
 
 void Worker::run(Task& task) {
   task.state_.begin_run();
+  // A task that came from another worker may have stopped there after we last read the clock, and must not seem to run at both.
+  if (task.since_ns_.load(std::memory_order_relaxed) > now_ns_) [[unlikely]]
+    now_ns_ = clock_.now_ns();
   context_.begin(task, now_ns_);
   task.since_ns_.store(now_ns_, std::memory_order_relaxed);
   running_since_ns_.store(now_ns_, std::memory_order_relaxed);
