@@ -72,8 +72,8 @@ class Explorer {
   bool inside() const { return current_ >= 0; }
   void point();
   void wait_until(const std::function<bool()>& ready, bool parked);
-  // From a thread: does not return. From at_end: does.
-  void fail(const std::string& what);
+  // From a thread: does not return, and abandons its frames, so nothing in them may own memory. From at_end: returns.
+  void fail(const char* what, const char* detail = "", const char* file = "", int line = 0);
 
  private:
   void run_once(const std::function<void(Scenario&)>& scenario);
@@ -257,9 +257,10 @@ void Explorer::wait_until(const std::function<bool()>& ready, bool parked) {
   thread.parked = false;
 }
 
-void Explorer::fail(const std::string& what) {
+void Explorer::fail(const char* what, const char* detail, const char* file, int line) {
   failed_ = true;
   failure_ = what;
+  if (*file != '\0') failure_ += std::string(" (") + detail + ") at " + file + ':' + std::to_string(line);
   if (current_ >= 0) {
     // Never chosen again: its frames are abandoned as they are.
     threads_[static_cast<size_t>(current_)].done = true;
@@ -305,8 +306,7 @@ namespace weft::base {
 // In a model build a broken assertion is a finding, not the end.
 void assertion_failed(const char* file, int line, const char* expression, const char* message) noexcept {
   if (model::explorer != nullptr && model::explorer->inside()) {
-    model::explorer->fail(std::string("assertion at ") + file + ':' + std::to_string(line) + ": " + message + " (" + expression +
-                          ')');
+    model::explorer->fail(message, expression, file, line);
     // Does not get here: fail() leaves a thread for good.
   }
   std::fprintf(stderr, "weft: bug: %s:%d: %s (%s)\n", file, line, message, expression);

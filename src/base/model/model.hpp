@@ -23,6 +23,15 @@
 
 namespace weft::base::model {
 
+// ThreadSanitizer makes each switch a hundred times slower, and has nothing to find where there is one thread: tests bound themselves there.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kUnderThreadSanitizer = true;
+#elif defined(__has_feature)
+inline constexpr bool kUnderThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kUnderThreadSanitizer = false;
+#endif
+
 struct Options {
   // How often a thread that could go on may be made to wait within one run; -1: no bound, all interleavings. Most bugs need two.
   int preemptions_max = -1;

@@ -31,6 +31,15 @@ namespace weft::sched::testing {
 // turns a hang into a report.
 inline constexpr std::chrono::seconds kWatchdog{120};
 
+// What random tests divide their number of seeds by. ThreadSanitizer has little to find in one thread, and takes long over it.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr uint64_t kFewerSeeds = 30;
+#elif defined(__has_feature)
+inline constexpr uint64_t kFewerSeeds = __has_feature(thread_sanitizer) ? 30 : 1;
+#else
+inline constexpr uint64_t kFewerSeeds = 1;
+#endif
+
 // The seed that WEFT_SIM_SEED names, to replay one failure; else all of them.
 inline bool replay_seed(uint64_t& seed) {
   const char* const text = std::getenv("WEFT_SIM_SEED");
