@@ -77,7 +77,7 @@ struct ProcessSpec {
   std::vector<std::pair<std::string, std::string>> environment{};
   std::vector<Directory> directories{};
   bool network = false;  // sockets and name lookup (components only: preview 1 has no sockets to open)
-  Input input{};
+  Input input = Input::empty();
   Output output = Output::discard();
   std::string entry{};                    // exported function; empty: the command's own entry point
   std::vector<Value> entry_values{};      // its arguments …
