@@ -57,12 +57,12 @@ void Core::queue_spawned(Task& task) {
   notify();
 }
 
-void Core::notify() {
+void Core::wake_sleeper() {
   const int32_t worker = idle_.claim();
   if (worker >= 0) {
     parkers_[static_cast<uint32_t>(worker)]->unpark();
-  } else if (idle_.all_busy()) {
-    ticker_.need();
+  } else if (idle_.standing() == IdleSet::Standing::kAllBusy) {
+    ticker_.need();  // it has found something else to do meanwhile
   }
 }
 
@@ -132,9 +132,12 @@ void Core::run_worker(uint32_t index) {
   if (config_.worker_start) config_.worker_start(index);
   Worker& worker = *workers_[index];
   platform::Parker& parker = *parkers_[index];
-  while (!stopping()) {
-    const Step step = worker.step();
-    if (step.kind == Step::Kind::kIdle) parker.park_until(step.until_ns);
+  {
+    const Worker::AsCurrent as_current(worker);
+    while (!stopping()) {
+      const Step step = worker.step();
+      if (step.kind == Step::Kind::kIdle) parker.park_until(step.until_ns);
+    }
   }
   if (config_.worker_stop) config_.worker_stop(index);
   base::Lock lock(drain_mutex_);

@@ -51,7 +51,14 @@ class Core final : private DeadlineListener {
   void queue_woken(Task& task);
   void queue_spawned(Task& task);
   // Any thread, after making work visible to all: wakes a worker for it, or makes sure that running tasks are asked to give way.
-  void notify();
+  void notify() {
+    const IdleSet::Standing standing = idle_.standing();
+    if (standing == IdleSet::Standing::kAllBusy) {
+      ticker_.need();
+    } else if (standing == IdleSet::Standing::kSomeSleep) {
+      wake_sleeper();
+    }
+  }
   // Any thread: is there anything that a worker with nothing to do could take?
   bool any_work(uint64_t now_ns);
 
@@ -85,6 +92,7 @@ class Core final : private DeadlineListener {
   void resign_timekeeper() { timekeeper_.store(-1, std::memory_order_seq_cst); }
 
  private:
+  void wake_sleeper();
   ~Core();
   void earlier_deadline(uint64_t deadline_ns) override;
 

@@ -43,10 +43,16 @@ class IdleSet {
     return static_cast<int32_t>(worker);
   }
 
-  // Any thread. True: every worker is busy with something else than looking for work.
-  bool all_busy() const {
+  // Any thread, after it made work visible; what is to be done about it. One load.
+  enum class Standing : uint8_t {
+    kAllBusy,     // with something else than looking for work
+    kSomeSleep,   // and nobody searches: claim()
+    kSomeSearch,  // they will find it
+  };
+  Standing standing() const {
     const uint64_t state = state_.load(std::memory_order_seq_cst);
-    return searching(state) == 0 && awake(state) == workers_;
+    if (searching(state) != 0) return Standing::kSomeSearch;
+    return awake(state) < workers_ ? Standing::kSomeSleep : Standing::kAllBusy;
   }
   bool has_sleepers() const { return awake(state_.load(std::memory_order_seq_cst)) < workers_; }
 

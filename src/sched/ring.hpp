@@ -25,14 +25,9 @@ class LocalRing {
 
   // Owner. False when it is full. The store of tail is seq_cst: partner of the sleeper that announces itself and then looks at tail
   // (see idle.hpp); it also releases what the element points to.
-  bool push(T* element) {
-    const uint64_t tail = tail_.load(std::memory_order_relaxed);
-    // Acquire: a thief that moved head has read its slots (partner: the exchange in steal_half_into); so they may be reused.
-    if (tail - head_.load(std::memory_order_acquire) >= kCapacity) return false;
-    slots_[tail & kMask].store(element, std::memory_order_relaxed);
-    tail_.store(tail + 1, std::memory_order_seq_cst);
-    return true;
-  }
+  bool push(T* element) { return push<std::memory_order_seq_cst>(element); }
+  // The same without the barrier: the owner makes up for it, by base::fence_after_rmw(), before it looks whether somebody sleeps.
+  bool push_unfenced(T* element) { return push<std::memory_order_release>(element); }
 
   // Owner. Appends what `next` gives, until it gives null or the ring is full; publishes once. Answers how many. `next` is
   // called only when there is room.
@@ -51,15 +46,26 @@ class LocalRing {
     return count;
   }
 
-  // Owner. Null when it is empty.
-  T* pop() {
+  // Owner. Null when it is empty. `left` becomes how many are left, `next` the address of the first of these, null if there is none: only
+  // good for a prefetch, since a thief may have taken it, and it may be gone.
+  T* pop(uint64_t& left, const void*& next) {
     uint64_t head = head_.load(std::memory_order_relaxed);
+    const uint64_t tail = tail_.load(std::memory_order_relaxed);
     for (;;) {
-      if (head == tail_.load(std::memory_order_relaxed)) return nullptr;
+      left = 0;
+      next = nullptr;
+      if (head == tail) return nullptr;
       T* const element = slots_[head & kMask].load(std::memory_order_relaxed);
+      left = tail - head - 1;
+      if (left != 0) next = slots_[(head + 1) & kMask].load(std::memory_order_relaxed);
       // Fails only when a thief moved head. acq_rel: release for nobody but symmetry with the thieves; acquire as in push.
       if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_relaxed)) return element;
     }
+  }
+  T* pop() {
+    uint64_t left;
+    const void* next;
+    return pop(left, next);
   }
 
   // A thief that owns `mine`: moves half (rounded up, as far as there is room) of what is here to the back of `mine`. Answers how
@@ -99,6 +105,16 @@ class LocalRing {
   bool empty() const { return size() == 0; }
 
  private:
+  template <std::memory_order kOrder>
+  bool push(T* element) {
+    const uint64_t tail = tail_.load(std::memory_order_relaxed);
+    // Acquire: a thief that moved head has read its slots (partner: the exchange in steal_half_into); so they may be reused.
+    if (tail - head_.load(std::memory_order_acquire) >= kCapacity) return false;
+    slots_[tail & kMask].store(element, std::memory_order_relaxed);
+    tail_.store(tail + 1, kOrder);
+    return true;
+  }
+
   static constexpr uint64_t kMask = kCapacity - 1;
   static constexpr int kStealAttempts = 4;
 

@@ -84,6 +84,7 @@ struct TaskWorld {
   atomic<int> running{0};
   atomic<int> posted{0};  // by wakers, before they wake
   int seen = 0;           // of these, by runs
+  int yields = 0;         // how many runs end in a yield, before one parks
 
   void wake() {
     posted.fetch_add(1);
@@ -97,14 +98,21 @@ struct TaskWorld {
     check(running.fetch_add(1) == 0, "the task runs twice at once");
     seen = posted.load();
     running.fetch_sub(1);
+    if (yields > 0) {
+      --yields;
+      state.requeue();
+      queued.fetch_add(1);
+      return;
+    }
     if (!state.park()) queued.fetch_add(1);
   }
 };
 
 template <class TheState>
-Outcome explore_task(int wakers, int workers, int turns) {
+Outcome explore_task(int wakers, int workers, int turns, int yields = 0) {
   return explore({.preemptions_max = 4}, [=](Scenario& run) {
     const auto world = std::make_shared<TaskWorld<TheState>>();
+    world->yields = yields;
     world->state.spawn();
     world->queued.store(1);
     for (int i = 0; i < wakers; ++i) run.thread([world] { world->wake(); });
@@ -135,6 +143,14 @@ TEST(TaskStateModel, TheSameWithTwoWorkers) {
   EXPECT_TRUE(outcome.exhaustive || base::model::kUnderThreadSanitizer);
 }
 
+TEST(TaskStateModel, TheSameWithYields) {
+  const Outcome one = explore_task<TaskState>(2, 1, 2, 1);
+  EXPECT_TRUE(one.passed) << one.failure;
+  const Outcome two = explore_task<TaskState>(1, 2, 2, 1);
+  EXPECT_TRUE(two.passed) << two.failure;
+  EXPECT_TRUE((one.exhaustive && two.exhaustive) || base::model::kUnderThreadSanitizer);
+}
+
 TEST(TaskStateModel, FindsAParkThatForgetsAWake) {
   const Outcome outcome = explore_task<ForgetfulState>(1, 1, 1);
   EXPECT_FALSE(outcome.passed);
@@ -156,7 +172,7 @@ TEST(TaskStateTable, EachStateAndEventGoesWhereTheDiagramSays) {
   EXPECT_EQ(next_state(kRunning, Event::kPark), kParked);
   EXPECT_EQ(next_state(kNotified, Event::kPark), kQueued);
   for (const State run : {kRunning, kNotified}) {
-    EXPECT_EQ(next_state(run, Event::kYield), kQueued);
+    EXPECT_EQ(next_state(run, Event::kPick), kRunning);  // after a yield
     EXPECT_EQ(next_state(run, Event::kDone), kDone);
     EXPECT_EQ(next_state(run, Event::kAbandon), run);
   }

@@ -71,7 +71,11 @@ bool SimDriver::step() {
   machine.parker->park_until(0);  // takes the token: it wakes now
   machine.stepping = true;
   Core& core = scheduler_->core();
-  const Step result = index + 1 == machines_.size() ? core.ticker().step() : core.worker(index).step();
+  const auto step_worker = [](Worker& worker) {
+    const Worker::AsCurrent as_current(worker);
+    return worker.step();
+  };
+  const Step result = index + 1 == machines_.size() ? core.ticker().step() : step_worker(core.worker(index));
   machine.stepping = false;
   machine.until_ns = result.kind == Step::Kind::kIdle ? result.until_ns : 0;
   // Everything takes some time, or a task that polls would stop the clock.

@@ -134,10 +134,9 @@ class Task : public base::ListHook<struct RegistryLink> {
   friend class Registry;
   friend class Worker;
 
-  // The state word and what each switch touches come first, in one cache line with the vtable pointer.
+  // What each switch touches comes first, in one cache line with the vtable pointer and the registry's links.
   TaskState state_;
-  Core* core_ = nullptr;        // of the scheduler it belongs to; set by spawn, before the task is queued
-  Task* queue_next_ = nullptr;  // in an injection queue
+  uint64_t id_ = 0;
   // Statistics. Each is written only by the thread that the state word makes the owner, hence load and store, no read-modify-write,
   // all relaxed: they publish nothing.
   base::atomic<uint64_t> cpu_ns_{0};
@@ -147,6 +146,8 @@ class Task : public base::ListHook<struct RegistryLink> {
   // Writers and readers: whoever has a reference. The last release acquires what the others released: see release().
   mutable base::atomic<uint32_t> references_{1};
 
+  Core* core_ = nullptr;        // of the scheduler it belongs to; set by spawn, before the task is queued
+  Task* queue_next_ = nullptr;  // in an injection queue
   base::atomic<uint64_t> preemptions_{0};
   base::atomic<uint64_t> wakes_{0};
   // The park reason: written by the worker while kRunning, read by dumps that check the state word before and after.
@@ -154,7 +155,6 @@ class Task : public base::ListHook<struct RegistryLink> {
   base::atomic<uint64_t> park_deadline_ns_{0};
   base::atomic<uint64_t> park_address_{0};
 
-  uint64_t id_ = 0;
   const char* kind_;
   std::string name_;
   uint32_t registry_shard_ = 0;

@@ -8,7 +8,7 @@
 namespace weft::sched {
 namespace {
 
-// Written only while a thread steps a worker. Looked up anew at each use: guest code may continue on another thread.
+// Written by AsCurrent alone. Looked up anew at each use: guest code may continue on another thread.
 thread_local Worker* current_worker = nullptr;
 
 void add(base::atomic<uint64_t>& counter, uint64_t by) {
@@ -21,24 +21,30 @@ constexpr int kSearchPauses = 32;
 // With one task more than there is room for, somebody always has one more than others. Every so many quanta it moves on, so that all get their share.
 constexpr uint32_t kNearlyBalanced = 4;
 
-// The worker that a thread is may change only here; sim nests (a task's run() may step another worker).
-class AsCurrent {
- public:
-  explicit AsCurrent(Worker& worker) : before_(current_worker) { current_worker = &worker; }
-  ~AsCurrent() { current_worker = before_; }
-  AsCurrent(const AsCurrent&) = delete;
-  AsCurrent& operator=(const AsCurrent&) = delete;
+// A guest's task, from its head to the last thing that each run touches.
+constexpr uintptr_t kTaskBytes = 256;
 
- private:
-  Worker* const before_;
-};
+// The address is only a hint (see LocalRing::pop); a prefetch of what is gone does nothing. With thousands of tasks, everything particular to one
+// has left the first caches by the time its turn comes.
+void prefetch_task(const void* task) {
+  const auto* const at = static_cast<const std::byte*>(task);
+  for (uintptr_t offset = 0; offset < kTaskBytes; offset += 64) __builtin_prefetch(at + offset, 1);
+}
 
 }  // namespace
 
 Worker* Worker::current() noexcept { return current_worker; }
+Worker::AsCurrent::AsCurrent(Worker& worker) : before_(current_worker) { current_worker = &worker; }
+Worker::AsCurrent::~AsCurrent() { current_worker = before_; }
 
 Worker::Worker(Core& core, uint32_t index, uint64_t seed)
-    : core_(core), index_(index), recorder_(core.config().recorder), clock_(core.platform()), context_(*this), rng_(seed + index) {
+    : core_(core),
+      index_(index),
+      recorder_(core.config().recorder),
+      quantum_ns_(core.config().quantum_ns),
+      clock_(core.platform()),
+      context_(*this),
+      rng_(seed + index) {
   now_ns_ = clock_.now_ns();
 }
 
@@ -47,19 +53,11 @@ Worker::~Worker() {
 }
 
 Step Worker::step() {
-  const AsCurrent as_current(*this);
-  if (sleeping_) {
-    sleeping_ = false;
-    if (core_.idle().leave(index_, false)) searching_ = true;
-    if (timekeeper_) {
-      timekeeper_ = false;
-      core_.resign_timekeeper();
-    }
-    now_ns_ = clock_.now_ns();
-  }
+  if (sleeping_) wake_up();
   if (core_.timers().next_deadline_ns() <= now_ns_) fire_timers();
-  if (now_ns_ - balanced_ns_ >= core_.config().quantum_ns) balance();
+  if (now_ns_ - balanced_ns_ >= quantum_ns_) balance();
 
+  more_here_ = false;
   Task* task = pick();
   if (task == nullptr) task = search();
   if (task == nullptr) return go_to_sleep();
@@ -72,6 +70,16 @@ Step Worker::step() {
   announce_waiting();
   run(*task);
   return {Step::Kind::kRan};
+}
+
+void Worker::wake_up() {
+  sleeping_ = false;
+  if (core_.idle().leave(index_, false)) searching_ = true;
+  if (timekeeper_) {
+    timekeeper_ = false;
+    core_.resign_timekeeper();
+  }
+  now_ns_ = clock_.now_ns();
 }
 
 void Worker::fire_timers() {
@@ -92,13 +100,14 @@ Worker::Ring& Worker::ring(unsigned level) {
   return *ring;
 }
 
-bool Worker::push_ring(Task& task, unsigned level) {
-  if (!ring(level).push(&task)) return false;
+bool Worker::push_ring(Task& task, unsigned level, Push push) {
+  Ring& mine = ring(level);
+  if (!(push == Push::kAnnouncedLater ? mine.push_unfenced(&task) : mine.push(&task))) return false;
   ring_mask_ |= 1U << level;
   return true;
 }
 
-void Worker::push_back(Task& task) {
+void Worker::push_back(Task& task, Push push) {
   const unsigned level = task.priority();
   // The shared queue's ordinary lane continues our ring: what is in it came before this task. With one worker that makes the order exact,
   // with several it is fair enough, and it keeps the tasks of an overfull ring from overtaking those that did not fit.
@@ -109,7 +118,7 @@ void Worker::push_back(Task& task) {
       return;
     }
   }
-  if (!push_ring(task, level)) core_.injection().push(task, Lane::kOrdinary);
+  if (!push_ring(task, level, push)) core_.injection().push(task, Lane::kOrdinary);
 }
 
 void Worker::push_woken(Task& task) {
@@ -174,13 +183,20 @@ unsigned Worker::choose_level(uint32_t waiting) {
   return level;
 }
 
-Task* Worker::pick_ordinary(unsigned level) {
+// `shared`: what the shared queue has, or had a moment ago.
+Task* Worker::pick_ordinary(unsigned level, uint32_t shared) {
   const uint32_t bit = 1U << level;
-  if ((core_.injection().mask() & bit) != 0) refill(level);
+  if ((shared & bit) != 0) refill(level);
   if ((ring_mask_ & bit) == 0) return nullptr;
-  Ring& ring = *rings_[level].load(std::memory_order_relaxed);
-  Task* const task = ring.pop();
-  if (task == nullptr || ring.empty()) ring_mask_ &= ~bit;
+  uint64_t left = 0;
+  const void* next = nullptr;
+  Task* const task = rings_[level].load(std::memory_order_relaxed)->pop(left, next);
+  if (left == 0) {
+    ring_mask_ &= ~bit;
+  } else {
+    more_here_ = true;
+    prefetch_task(next);
+  }
   return task;
 }
 
@@ -190,6 +206,15 @@ Task* Worker::pick() {
     const uint32_t ordinary = (shared & 0xffU) | ring_mask_;
     const uint32_t woken = shared >> kPriorities;
     const bool lifo = lifo_.load(std::memory_order_relaxed) != nullptr;
+    if (!lifo && woken == 0 && ordinary != 0 && (ordinary & (ordinary - 1)) == 0) {
+      // The usual case, where there is nothing to choose.
+      const auto level = static_cast<unsigned>(std::countr_zero(ordinary));
+      seen_mask_ = ordinary;
+      served_[level] = picks_;
+      boosted_[level] = 0;
+      if (Task* const task = pick_ordinary(level, shared)) return task;
+      continue;
+    }
     const uint32_t waiting = ordinary | woken | (lifo ? 1U << lifo_level_ : 0);
     if (waiting == 0) {
       seen_mask_ = 0;
@@ -206,7 +231,7 @@ Task* Worker::pick() {
       task = last_boost_was_lifo_ ? take_lifo() : core_.injection().pop(level, Lane::kWoken);
       if (task != nullptr && boosted_[level] < kBoostedMax) ++boosted_[level];
     } else {
-      task = pick_ordinary(level);
+      task = pick_ordinary(level, shared);
       boosted_[level] = 0;
     }
     // Null: thieves or other workers were quicker. The masks show less now, so this ends.
@@ -216,7 +241,8 @@ Task* Worker::pick() {
 
 // Before a run: if others wait here, somebody idle should come for them, or, when all are busy, this run should not be too long.
 void Worker::announce_waiting() {
-  if (ring_waiting() || core_.injection().mask() != 0) core_.notify();
+  base::fence_after_rmw();  // for a task that yielded and was pushed without one; taking the next was a read-modify-write
+  if (more_here_ || ring_waiting() || core_.injection().mask() != 0) core_.notify();
   if (lifo_.load(std::memory_order_relaxed) != nullptr) core_.ticker().need();
 }
 
@@ -268,7 +294,7 @@ uint32_t Worker::take_half(Worker& victim, unsigned level) {
 Task* Worker::steal_from(Worker& victim) {
   for (unsigned level = 0; level < kPriorities; ++level) {
     if (take_half(victim, level) == 0) continue;
-    Task* const task = pick_ordinary(level);
+    Task* const task = pick_ordinary(level, 0);
     if (task == nullptr) continue;  // others stole it from us at once
     if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id_);
     return task;
@@ -407,7 +433,6 @@ void Worker::run(Task& task) {
     return;
   }
   // From the transition on the task may run elsewhere, and end: what is still needed of it is read before.
-  const uint64_t id = task.id_;
   switch (context_.ending_) {
     case RunContext::Ending::kPreempted:
       add(task.preemptions_, 1);
@@ -416,10 +441,10 @@ void Worker::run(Task& task) {
     case RunContext::Ending::kYield:
       if (recorder_ != nullptr) {
         const bool preempted = context_.ending_ == RunContext::Ending::kPreempted;
-        recorder_->record(index_, preempted ? TraceKind::kPreempt : TraceKind::kYield, now_ns_, id);
+        recorder_->record(index_, preempted ? TraceKind::kPreempt : TraceKind::kYield, now_ns_, task.id_);
       }
       task.state_.requeue();
-      push_back(task);
+      push_back(task, Push::kAnnouncedLater);
       return;
     case RunContext::Ending::kNone:
       WEFT_DEBUG_ASSERT(false, "run() returned kPending without park() or yield()");
@@ -429,11 +454,11 @@ void Worker::run(Task& task) {
       task.park_reason_.store(context_.park_.reason, std::memory_order_relaxed);
       task.park_deadline_ns_.store(context_.park_.deadline_ns, std::memory_order_relaxed);
       task.park_address_.store(context_.park_.address, std::memory_order_relaxed);
-      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kPark, now_ns_, id, context_.park_.reason);
+      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kPark, now_ns_, task.id_, context_.park_.reason);
       if (task.state_.park()) return;
       // Woken while it ran: the same as if it had been parked and then woken.
       add(task.wakes_, 1);
-      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kWake, now_ns_, id);
+      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kWake, now_ns_, task.id_);
       push_woken(task);
       return;
   }
@@ -449,7 +474,7 @@ void Worker::finish(Task& task) {
 
 bool Worker::should_yield() {
   const uint64_t now_ns = clock_.now_ns();
-  if (now_ns - context_.started_ns_ < core_.config().quantum_ns) return false;
+  if (now_ns - context_.started_ns_ < quantum_ns_) return false;
   // The last one is for balance(): see there.
   return ring_waiting() || core_.injection().mask() != 0 || lifo_.load(std::memory_order_relaxed) != nullptr ||
          core_.timers().next_deadline_ns() <= now_ns || others_have_waiting();

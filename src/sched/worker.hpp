@@ -45,10 +45,24 @@ class alignas(base::kCacheLinePair) Worker {
   // The worker that this thread is right now, null elsewhere.
   static Worker* current() noexcept;
 
+  // Makes this thread a worker, as it must be for step(). They nest: in a simulation a task's run may step another worker.
+  class AsCurrent {
+   public:
+    explicit AsCurrent(Worker& worker);
+    ~AsCurrent();
+    AsCurrent(const AsCurrent&) = delete;
+    AsCurrent& operator=(const AsCurrent&) = delete;
+
+   private:
+    Worker* const before_;
+  };
+
   Step step();
 
   // Puts a task that became kQueued on this worker. Back: behind all others of its priority. Woken: see the head of scheduler.hpp.
-  void push_back(Task& task);
+  // kAnnouncedLater: this worker's next step looks whether somebody sleeps, before it runs anything.
+  enum class Push : uint8_t { kAnnounced, kAnnouncedLater };
+  void push_back(Task& task, Push push = Push::kAnnounced);
   void push_woken(Task& task);
 
   bool should_yield();
@@ -93,10 +107,11 @@ class alignas(base::kCacheLinePair) Worker {
   bool ring_waiting();
   Task* pick();
   unsigned choose_level(uint32_t waiting);
-  Task* pick_ordinary(unsigned level);
+  Task* pick_ordinary(unsigned level, uint32_t shared);
   Task* take_lifo();
   void refill(unsigned level);
-  bool push_ring(Task& task, unsigned level);
+  bool push_ring(Task& task, unsigned level, Push push);
+  void wake_up();
   void announce_waiting();
   Task* search();
   uint32_t take_half(Worker& victim, unsigned level);
@@ -111,6 +126,7 @@ class alignas(base::kCacheLinePair) Worker {
   Core& core_;
   const uint32_t index_;
   Recorder* const recorder_;
+  const uint64_t quantum_ns_;
   platform::FastClock clock_;
   RunContext context_;
   base::Rng rng_;
@@ -129,6 +145,7 @@ class alignas(base::kCacheLinePair) Worker {
   bool timekeeper_ = false;
   bool task_running_ = false;
   bool firing_timers_ = false;
+  bool more_here_ = false;  // when the last task was taken from a ring, it was not the last one there
   Counts counts_;
 
   // What other threads read, away from the above.
