@@ -355,6 +355,8 @@ typedef struct weft_backtrace weft_backtrace;
 typedef struct weft_bytes weft_bytes;
 
 // The main call of one process. Used by one thread at a time, except where said otherwise.
+//
+// What every poll touches comes first, in one cache line.
 typedef struct weft_call weft_call;
 
 // The guest that called a host function; valid only during that call. (A `wasmtime::Caller` in disguise: see `CallerPointer`.)

@@ -3,7 +3,7 @@
 use crate::abi::{Poll, Str, Val};
 use crate::backtrace::BacktraceFn;
 use crate::error::{Error, ErrorKind, guard, panic_text};
-use crate::guest::{Exclusive, Guest, count_fuel, new_store};
+use crate::guest::{Guest, Wasi, count_fuel, new_store};
 use crate::limits::{CountersRef, Limiter};
 use crate::outcome::{Finished, Outcome};
 use crate::program::{Program, ProgramKind};
@@ -70,6 +70,9 @@ pub struct CallConfig {
 }
 
 /// The main call of one process. Used by one thread at a time, except where said otherwise.
+///
+/// What every poll touches comes first, in one cache line.
+#[repr(C, align(64))]
 pub struct Call {
     /// Touched by the thread that polls or drops the call, and not by functions that any thread may call. First, because what it holds points to `shared`.
     driver: UnsafeCell<Driver>,
@@ -82,7 +85,7 @@ enum Driver {
     /// While `weft_call_new` is at work.
     New,
     Running(Pin<Box<dyn Future<Output = Finished> + Send>>),
-    Done(Finished),
+    Done(Box<Finished>),
 }
 
 /// Everything a call needs to start, collected by `weft_call_new`.
@@ -101,17 +104,11 @@ impl Prepared {
         let Prepared { program, shared, wasi, start, limits, counters } = self;
         let component = matches!(program.kind(), ProgramKind::Component(_));
         let wasi = match program.needs_wasi() {
-            false => None,
-            true => {
-                let built = match wasi {
-                    Some(config) => config.build(shared, !component),
-                    None => WasiConfig::default().build(shared, !component),
-                };
-                match built {
-                    Ok(wasi) => Some(Exclusive::new(Box::new(wasi))),
-                    Err(error) => return Finished::failed(error),
-                }
-            }
+            false => Wasi::None,
+            true => match Wasi::new(wasi, shared, component) {
+                Ok(wasi) => wasi,
+                Err(error) => return Finished::failed(error),
+            },
         };
         let engine = program.module().engine();
         let settings = engine.settings();
@@ -134,8 +131,9 @@ impl Prepared {
             Ok(store) => store,
             Err(error) => return Finished::from_error(&program, limits.fuel, false, &error),
         };
+        // What is only needed to start is boxed, so that this future stays small: it is kept for as long as the process lives.
         let result = if start.is_plain() {
-            match start.enter(&program, &mut store).await {
+            match Box::pin(start.enter(&program, &mut store)).await {
                 Ok(entry) => match entry.call_async(&mut store, ()).await {
                     Ok(()) => Ok(Finished::returned(Vec::new(), String::new())),
                     Err(error) => Err((true, error)),
@@ -164,7 +162,7 @@ impl Call {
     /// By the thread that polls the call.
     unsafe fn finish(&self, finished: Finished) {
         // SAFETY: only the polling thread gets here, and holds no reference to the driver.
-        let before = std::mem::replace(unsafe { &mut *self.driver.get() }, Driver::Done(finished));
+        let before = std::mem::replace(unsafe { &mut *self.driver.get() }, Driver::Done(Box::new(finished)));
         // After a panic the future may panic again when it is dropped; there is nobody left to tell.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
         self.shared.set_waiting_for(None);
@@ -230,7 +228,9 @@ pub unsafe extern "C" fn weft_call_new(
             Arc::increment_strong_count(config.wasi);
             Arc::from_raw(config.wasi)
         });
-        let shared = Shared::new(settings.hooks, process);
+        // SAFETY: the hooks belong to the engine, which the call keeps alive through its program.
+        let shared =
+            unsafe { Shared::new(&settings.hooks, process, matches!(program.kind(), ProgramKind::Component(_))) };
         let new =
             Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program: program.clone() }));
         // SAFETY: `new` is valid, and from here on only used through shared references.
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
                 // Could have been answered in this poll and was not: the guest is where nobody can look.
                 shared.serve(None);
             }
-            if matches!(call.program.kind(), ProgramKind::Component(_)) {
+            if shared.component {
                 let yielded = shared.yielding.replace(false);
                 shared.set_waiting_for((!yielded).then_some(&*COMPONENT_WAIT));
             }

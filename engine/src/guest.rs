@@ -1,11 +1,13 @@
 //! The data of a store: everything that host functions and Wasmtime's callbacks know about the process whose guest is running.
 
 use crate::backtrace::{Backtrace, no_backtrace};
+use crate::error::Error;
 use crate::hooks::Decision;
 use crate::limits::Limiter;
 use crate::program::Program;
 use crate::shared::SharedRef;
 use crate::waker::YieldNow;
+use crate::wasi::WasiConfig;
 use std::sync::Arc;
 use wasmtime::{AsContext, Memory, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -15,15 +17,62 @@ pub struct Guest {
     pub shared: SharedRef,
     pub program: Arc<Program>,
     pub limiter: Limiter,
-    /// WASI state: of preview 1 (core modules), which contains that of 0.2 and 0.3 (components). Taken out while a preview 1 function runs, so that the
-    /// function borrows nothing from the store. None if the program does not import WASI.
-    pub wasi: Option<Exclusive<Box<WasiP1Ctx>>>,
+    pub wasi: Wasi,
     /// The memory that the main instance exports as "memory", once it is instantiated; saves looking it up by name.
     pub memory: Option<Memory>,
     /// Whether the store runs a component: then futures between the call and the guest have wakers of their own.
     pub component: bool,
     /// Fuel given at start, if the engine counts fuel.
     pub fuel: Option<u64>,
+}
+
+/// WASI state of a process: of preview 1 (core modules), which contains that of 0.2 and 0.3 (components).
+pub enum Wasi {
+    /// The program does not import WASI; or a preview 1 function runs that has taken the state out, so that it borrows nothing from the store.
+    None,
+    /// To be made on first use: it takes a microsecond and five kilobytes, and many programs only sleep, yield and exit.
+    Later(Option<Arc<WasiConfig>>),
+    Ready(Exclusive<Box<WasiP1Ctx>>),
+}
+
+impl Wasi {
+    /// For a process that is about to start. Errors: see `WasiConfig::build`.
+    pub fn new(config: Option<Arc<WasiConfig>>, shared: SharedRef, component: bool) -> Result<Wasi, Error> {
+        // Components look at theirs at any time; and directories are opened now, so that one that is gone is an error of the start.
+        match config {
+            Some(config) if component || config.has_directories() => Ok(Wasi::ready(config.build(shared, !component)?)),
+            None if component => Ok(Wasi::ready(WasiConfig::default().build(shared, !component)?)),
+            later => Ok(Wasi::Later(later)),
+        }
+    }
+
+    pub fn ready(state: Box<WasiP1Ctx>) -> Wasi {
+        Wasi::Ready(Exclusive::new(state))
+    }
+
+    /// Takes the state out, made now if it has not been.
+    pub fn take(&mut self, shared: SharedRef) -> Result<Box<WasiP1Ctx>, Absent> {
+        self.state(shared)?;
+        match std::mem::replace(self, Wasi::None) {
+            Wasi::Ready(state) => Ok(state.into_inner()),
+            Wasi::None | Wasi::Later(_) => Err(Absent),
+        }
+    }
+
+    /// The state in its place, made now if it has not been.
+    pub fn state(&mut self, shared: SharedRef) -> Result<&mut WasiP1Ctx, Absent> {
+        if let Wasi::Later(config) = self {
+            let built = match config {
+                Some(config) => config.build(shared, true),
+                None => WasiConfig::default().build(shared, true),
+            };
+            *self = Wasi::ready(built.unwrap_or_else(|error| unreachable!("only directories fail: {}", error.message)));
+        }
+        match self {
+            Wasi::Ready(state) => Ok(state.get()),
+            Wasi::None | Wasi::Later(_) => Err(Absent),
+        }
+    }
 }
 
 /// A value that is only reachable exclusively, which makes sharing the wrapper harmless.
@@ -48,7 +97,7 @@ impl<T> Exclusive<T> {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.as_mut().expect("components always get a WASI context").get().ctx()
+        self.wasi.state(self.shared).expect("components get their WASI state at the start").ctx()
     }
 }
 
@@ -73,6 +122,11 @@ macro_rules! plain_error {
 plain_error!(Exit, "the guest exited");
 plain_error!(Stopped, "the guest was stopped");
 
+/// There is no WASI state where there should be.
+#[derive(Debug)]
+pub struct Absent;
+plain_error!(Absent, "the process has no WASI state");
+
 /// An error that unwinds the guest without Wasmtime capturing a backtrace.
 pub fn quiet(error: impl std::error::Error + Send + Sync + 'static) -> wasmtime::Error {
     wasmtime::Error::new(error).context(no_backtrace())
@@ -94,7 +148,7 @@ fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadli
     serve_backtrace(&store);
     count_fuel(&mut store);
     let guest = store.data();
-    let Some(ask) = guest.shared.hooks.epoch else {
+    let Some(ask) = guest.shared.hooks().epoch else {
         return Ok(UpdateDeadline::Continue(1));
     };
     // SAFETY: the hook accepts the call's process.

@@ -31,6 +31,7 @@ pub mod outcome;
 pub mod program;
 pub mod wasi;
 
+mod alloc;
 mod cache;
 mod component;
 mod guest;

@@ -1,18 +1,19 @@
 //! WASI preview 1 for core modules. The functions are wasmtime-wasi's; what is ours is the way into them: every call is counted, a call that waits says so by name and
 //! can show the guest's stack while it waits, and `sched_yield`, sleeping and `proc_exit` go to the scheduler instead of nowhere, Tokio and a trap.
 
-use crate::guest::{Exclusive, Exit, Guest, quiet, serve_backtrace};
-use crate::hooks::Hooks;
+use crate::guest::{Exit, Guest, Wasi, quiet, serve_backtrace};
 use crate::shared::{SharedRef, WaitName};
 use crate::waker::{YieldThenZero, wait_for_hook};
+use crate::wasi::Clock;
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
-use wasmtime::{Caller, Extern, Linker, Result, bail};
-use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as functions, WasiSnapshotPreview1};
+use wasmtime::{AsContextMut, Caller, Extern, Linker, Result, bail};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as functions, WasiSnapshotPreview1 as _};
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 use wiggle::{GuestMemory, GuestPtr};
 
 pub const MODULE: &str = "wasi_snapshot_preview1";
@@ -20,12 +21,20 @@ pub const MODULE: &str = "wasi_snapshot_preview1";
 pub const MODULE_UNSTABLE: &str = "wasi_unstable";
 
 /// Takes what a function works on out of the store: the WASI state, and the guest's memory.
-///
-/// The memory is a raw view of what the store owns, so that the store itself stays free while a function waits (to look at the guest's stack). That is sound because nothing
+fn enter<'m>(caller: &mut Caller<'_, Guest>) -> Result<(Box<WasiP1Ctx>, GuestMemory<'m>)> {
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let memory = view(caller)?;
+    let guest = caller.data_mut();
+    guest.limiter.count_host_call();
+    let mut wasi = guest.wasi.take(guest.shared)?;
+    wasi.set_hostcall_fuel(fuel);
+    Ok((wasi, memory))
+}
+
+/// The guest's memory, as a raw view of what the store owns, so that the store itself stays free while a function waits (to look at the guest's stack). That is sound because nothing
 /// else touches the memory meanwhile: the guest is suspended in this very call, the store has no other thread, and the view ends with the call. Memory of preview 1 programs is
 /// never shared here (threads are not provided yet).
-fn enter<'m>(caller: &mut Caller<'_, Guest>) -> Result<(Box<WasiP1Ctx>, GuestMemory<'m>)> {
-    let fuel = wasmtime::AsContextMut::as_context_mut(caller).hostcall_fuel();
+fn view<'m>(caller: &mut Caller<'_, Guest>) -> Result<GuestMemory<'m>> {
     let memory = match caller.data().memory {
         Some(memory) => memory,
         None => match caller.get_export("memory") {
@@ -36,11 +45,7 @@ fn enter<'m>(caller: &mut Caller<'_, Guest>) -> Result<(Box<WasiP1Ctx>, GuestMem
     };
     // SAFETY: see above.
     let view = unsafe { std::slice::from_raw_parts_mut(memory.data_ptr(&*caller), memory.data_size(&*caller)) };
-    let guest = caller.data_mut();
-    guest.limiter.count_host_call();
-    let Some(mut wasi) = guest.wasi.take().map(Exclusive::into_inner) else { bail!("the process has no WASI state") };
-    wasi.set_hostcall_fuel(fuel);
-    Ok((wasi, GuestMemory::Unshared(view)))
+    Ok(GuestMemory::Unshared(view))
 }
 
 /// Runs a function that may wait.
@@ -76,7 +81,7 @@ macro_rules! immediate {
         $linker.func_wrap(MODULE, stringify!($name), |mut caller: Caller<'_, Guest> $(, $arg: $ty)*| -> Result<i32> {
             let (mut wasi, mut memory) = enter(&mut caller)?;
             let result = functions::$name(&mut *wasi, &mut memory $(, $arg)*);
-            caller.data_mut().wasi = Some(Exclusive::new(wasi));
+            caller.data_mut().wasi = Wasi::ready(wasi);
             result
         })?;
     )*};
@@ -90,7 +95,7 @@ macro_rules! waiting {
             Box::new(async move {
                 let (mut wasi, mut memory) = enter(&mut caller)?;
                 let result = watched(&caller, &NAME, functions::$name(&mut *wasi, &mut memory $(, $arg)*)).await;
-                caller.data_mut().wasi = Some(Exclusive::new(wasi));
+                caller.data_mut().wasi = Wasi::ready(wasi);
                 result
             })
         })?;
@@ -152,7 +157,7 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         let guest = caller.data_mut();
         guest.limiter.count_host_call();
         let shared = guest.shared;
-        announce_yield(&shared.hooks, shared);
+        announce_yield(shared);
         Box::new(YieldThenZero)
     })?;
     linker.func_wrap_async(
@@ -167,12 +172,13 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         Err(quiet(Exit(code)))
     })?;
     wasmtime_wasi::p0::add_to_linker_async(linker, |guest: &mut Guest| {
-        &mut **guest.wasi.as_mut().expect("a program that imports WASI has a WASI context").get()
+        guest.wasi.state(guest.shared).expect("a program that imports WASI has WASI state")
     })
 }
 
 /// Tells the scheduler that the poll under way is about to answer pending without waiting for anything.
-fn announce_yield(hooks: &Hooks, shared: SharedRef) {
+fn announce_yield(shared: SharedRef) {
+    let hooks = shared.hooks();
     // SAFETY: hooks accept the call's process and task.
     unsafe {
         match (hooks.yield_now, hooks.task_wake) {
@@ -183,7 +189,8 @@ fn announce_yield(hooks: &Hooks, shared: SharedRef) {
     }
 }
 
-/// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook. Everything else is wasmtime-wasi's business.
+/// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook, and needs no WASI state. Everything else is wasmtime-wasi's business, and in a box of its
+/// own: what a sleeper keeps should be small.
 async fn poll_oneoff(
     mut caller: Caller<'_, Guest>,
     subscriptions: i32,
@@ -193,25 +200,22 @@ async fn poll_oneoff(
 ) -> Result<i32> {
     static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi poll_oneoff".to_string() });
     let shared = caller.data().shared;
-    let (mut wasi, mut memory) = enter(&mut caller)?;
-    let clocks =
-        if shared.hooks.sleep.is_some() { Clocks::read(&mut wasi, &mut memory, subscriptions, count) } else { None };
-    let result = match clocks {
-        Some(clocks) => {
-            let sleep = Sleep { shared, deadline_ns: clocks.deadline_ns, op: std::ptr::null_mut() };
-            let slept = async move {
-                sleep.await;
-                Ok(())
-            };
-            watched(&caller, &NAME, slept).await.and_then(|()| clocks.report(&mut wasi, &mut memory, events, size))
-        }
-        None => {
-            watched(&caller, &NAME, functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size))
-                .await
-        }
-    };
-    caller.data_mut().wasi = Some(Exclusive::new(wasi));
-    result
+    if shared.hooks().sleep.is_some()
+        && let Some(clocks) = Clocks::read(shared, &view(&mut caller)?, subscriptions, count)
+    {
+        caller.data_mut().limiter.count_host_call();
+        let sleep = Sleep { shared, deadline_ns: clocks.deadline_ns, op: std::ptr::null_mut() };
+        watched(&caller, &NAME, sleep).await?;
+        return clocks.report(shared, &mut view(&mut caller)?, events, size);
+    }
+    Box::pin(async move {
+        let (mut wasi, mut memory) = enter(&mut caller)?;
+        let waiting = functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size);
+        let result = watched(&caller, &NAME, waiting).await;
+        caller.data_mut().wasi = Wasi::ready(wasi);
+        result
+    })
+    .await
 }
 
 /// Subscriptions to clocks only.
@@ -227,7 +231,7 @@ const CLOCKS_MAX: i32 = 64;
 
 impl Clocks {
     /// None if there is anything else among the subscriptions, or anything wrong with them: wasmtime-wasi knows what to answer then.
-    fn read(wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, subscriptions: i32, count: i32) -> Option<Clocks> {
+    fn read(shared: SharedRef, memory: &GuestMemory<'_>, subscriptions: i32, count: i32) -> Option<Clocks> {
         if !(1..=CLOCKS_MAX).contains(&count) {
             return None;
         }
@@ -239,12 +243,12 @@ impl Clocks {
                 return None;
             };
             let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
-            let now = now(wasi, memory, types::Clockid::Monotonic)?;
+            let now = HostMonotonicClock::now(&Clock(shared));
             let deadline_ns = match (clock.id, absolute) {
                 (types::Clockid::Monotonic, true) => clock.timeout,
                 (types::Clockid::Monotonic | types::Clockid::Realtime, false) => now.saturating_add(clock.timeout),
                 (types::Clockid::Realtime, true) => {
-                    let wall = self::now(wasi, memory, types::Clockid::Realtime)?;
+                    let wall = u64::try_from(HostWallClock::now(&Clock(shared)).as_nanos()).ok()?;
                     now.saturating_add(clock.timeout.saturating_sub(wall))
                 }
                 _ => return None,
@@ -256,8 +260,8 @@ impl Clocks {
     }
 
     /// Writes an event for each deadline that has passed: at least for the one that was slept until.
-    fn report(&self, wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, events: i32, size: i32) -> Result<i32> {
-        let now = now(wasi, memory, types::Clockid::Monotonic).unwrap_or(0).max(self.deadline_ns);
+    fn report(&self, shared: SharedRef, memory: &mut GuestMemory<'_>, events: i32, size: i32) -> Result<i32> {
+        let now = HostMonotonicClock::now(&Clock(shared)).max(self.deadline_ns);
         let events = GuestPtr::<[types::Event]>::new((events as u32, self.deadlines.len() as u32));
         let mut events = events.iter();
         let mut written = 0;
@@ -277,11 +281,6 @@ impl Clocks {
     }
 }
 
-/// The guest's clock.
-fn now(wasi: &mut WasiP1Ctx, memory: &mut GuestMemory<'_>, id: types::Clockid) -> Option<u64> {
-    WasiSnapshotPreview1::clock_time_get(wasi, memory, id, 0).ok()
-}
-
 /// Waits for the `sleep` hook. Dropping it releases what the hook left behind.
 struct Sleep {
     shared: SharedRef,
@@ -293,14 +292,14 @@ struct Sleep {
 unsafe impl Send for Sleep {}
 
 impl Future for Sleep {
-    type Output = ();
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    type Output = Result<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let me = self.get_mut();
         let shared = me.shared;
-        let sleep = shared.hooks.sleep.expect("checked before sleeping");
+        let sleep = shared.hooks().sleep.expect("checked before sleeping");
         // SAFETY: arguments as promised in the header.
         match unsafe { sleep(shared.process, me.deadline_ns, shared.task.get(), &raw mut me.op) } {
-            crate::abi::Poll::Ready => Poll::Ready(()),
+            crate::abi::Poll::Ready => Poll::Ready(Ok(())),
             crate::abi::Poll::Pending => {
                 wait_for_hook(&shared, cx);
                 Poll::Pending
@@ -312,7 +311,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if !self.op.is_null()
-            && let Some(sleep_drop) = self.shared.hooks.sleep_drop
+            && let Some(sleep_drop) = self.shared.hooks().sleep_drop
         {
             // SAFETY: the op of this sleep, which the hook did not take back.
             unsafe { sleep_drop(self.shared.process, self.op) };

@@ -24,21 +24,27 @@ const REQUEST_CLOSED: u32 = 3;
 
 /// Part of a call that its fiber points to. Fields in cells belong to the thread that polls the call; polls of one call never overlap, and whoever moves a call
 /// between threads orders them.
+#[repr(C)]
 pub struct Shared {
-    pub hooks: Hooks,
+    /// Of the engine, which the call keeps alive: one table for all calls, so that it stays in the cache.
+    hooks: *const Hooks,
     pub process: *mut c_void,
     /// The task of the poll under way.
     pub task: Cell<*mut c_void>,
-    /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`); of components, the poll under way ends in a yield.
-    pub yielding: Cell<bool>,
-    /// Wakers that are not ours (of futures inside futures) whose owners wait for a hook: a hook can only wake the task, so the next poll wakes them all.
-    foreign: UnsafeCell<Vec<Waker>>,
     /// The host function that is waited in, or NULL. Written by the polling thread (release), read by any (acquire): publishes the name's text.
     waiting_for: AtomicPtr<WaitName>,
     /// State machine of backtrace requests: none → filling → waiting → none, and from none or waiting → closed. Moved to filling by any thread that asks, to
     /// waiting by the same (release: publishes `request_to`), to none and closed by the polling thread (acquire).
     request: AtomicU32,
+    /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`); of components, the poll under way ends in a yield.
+    pub yielding: Cell<bool>,
+    /// `foreign` is not empty.
+    any_foreign: Cell<bool>,
+    /// The call runs a component.
+    pub component: bool,
     request_to: UnsafeCell<(BacktraceFn, *mut c_void)>,
+    /// Wakers that are not ours (of futures inside futures) whose owners wait for a hook: a hook can only wake the task, so the next poll wakes them all.
+    foreign: UnsafeCell<Vec<Waker>>,
 }
 
 // SAFETY: the cells are only touched by the polling thread (see above), the rest is atomic.
@@ -46,17 +52,27 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    pub fn new(hooks: Hooks, process: *mut c_void) -> Shared {
+    /// # Safety
+    /// The hooks outlive what is made.
+    pub unsafe fn new(hooks: &Hooks, process: *mut c_void, component: bool) -> Shared {
         Shared {
             hooks,
             process,
             task: Cell::new(std::ptr::null_mut()),
-            yielding: Cell::new(false),
-            foreign: UnsafeCell::new(Vec::new()),
             waiting_for: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicU32::new(REQUEST_NONE),
+            yielding: Cell::new(false),
+            any_foreign: Cell::new(false),
+            component,
             request_to: UnsafeCell::new((None, std::ptr::null_mut())),
+            foreign: UnsafeCell::new(Vec::new()),
         }
+    }
+
+    #[inline]
+    pub fn hooks(&self) -> &Hooks {
+        // SAFETY: see `new`.
+        unsafe { &*self.hooks }
     }
 
     #[inline]
@@ -78,15 +94,16 @@ impl Shared {
         let foreign = unsafe { &mut *self.foreign.get() };
         if !foreign.iter().any(|other| other.will_wake(waker)) {
             foreign.push(waker.clone());
+            self.any_foreign.set(true);
         }
     }
 
     /// Wakes and forgets the remembered wakers. Polling thread, at the start of a poll.
     #[inline]
     pub fn wake_foreign(&self) {
-        // SAFETY: as above; waking may add none, as nothing polls during it.
-        let foreign = unsafe { &mut *self.foreign.get() };
-        if !foreign.is_empty() {
+        if self.any_foreign.replace(false) {
+            // SAFETY: as above; waking may add none, as nothing polls during it.
+            let foreign = unsafe { &mut *self.foreign.get() };
             std::mem::take(foreign).into_iter().for_each(Waker::wake);
         }
     }

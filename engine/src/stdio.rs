@@ -97,7 +97,7 @@ struct Writer {
 
 impl Writer {
     fn write_some(&self, bytes: &[u8]) -> Result<usize, WriteEnd> {
-        let Some(write) = self.shared.hooks.write else {
+        let Some(write) = self.shared.hooks().write else {
             return Ok(bytes.len());
         };
         // SAFETY: arguments as promised in the header.
@@ -107,7 +107,7 @@ impl Writer {
 
     /// How much the hook would take; 0 = `task`, if there is one, will be woken.
     fn room(&self, task: bool) -> Result<usize, WriteEnd> {
-        let Some(ready) = self.shared.hooks.write_ready else {
+        let Some(ready) = self.shared.hooks().write_ready else {
             return Ok(WRITE_AT_ONCE);
         };
         let task = if task { self.shared.task.get() } else { std::ptr::null_mut() };
@@ -252,7 +252,7 @@ impl Reader {
         if !input.ahead.is_empty() || input.ended {
             return true;
         }
-        let Some(read) = self.shared.hooks.read else {
+        let Some(read) = self.shared.hooks().read else {
             input.ended = true;
             return true;
         };

@@ -45,18 +45,18 @@ unsafe fn borrowed_clone(data: *const ()) -> RawWaker {
     // SAFETY: a borrowed waker is only seen during the poll that made it.
     let shared = unsafe { &*data.cast::<Shared>() };
     let task = shared.task.get();
-    if let Some(retain) = shared.hooks.task_retain {
+    if let Some(retain) = shared.hooks().task_retain {
         // SAFETY: the task is being polled, hence alive.
         unsafe { retain(task) };
     }
-    let stored = Arc::new(Stored { hooks: shared.hooks, task });
+    let stored = Arc::new(Stored { hooks: *shared.hooks(), task });
     RawWaker::new(Arc::into_raw(stored).cast(), &STORED)
 }
 
 unsafe fn borrowed_wake(data: *const ()) {
     // SAFETY: as above.
     let shared = unsafe { &*data.cast::<Shared>() };
-    wake(&shared.hooks, shared.task.get());
+    wake(shared.hooks(), shared.task.get());
 }
 
 unsafe fn borrowed_drop(_: *const ()) {}

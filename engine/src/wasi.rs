@@ -51,8 +51,12 @@ struct Dir {
 }
 
 impl WasiConfig {
+    pub(crate) fn has_directories(&self) -> bool {
+        !self.dirs.is_empty()
+    }
+
     /// The state of one process. Errors: Io, if a directory is gone by now.
-    pub(crate) fn build(&self, shared: SharedRef, preview1: bool) -> Result<WasiP1Ctx, Error> {
+    pub(crate) fn build(&self, shared: SharedRef, preview1: bool) -> Result<Box<WasiP1Ctx>, Error> {
         let mut builder = WasiCtxBuilder::new();
         builder.args(&self.args).envs(&self.env);
         // Blocking file operations belong on threads of their own, not on workers.
@@ -89,12 +93,12 @@ impl WasiConfig {
                 };
                 Box::pin(async move { network & needed != 0 })
             });
-        Ok(builder.build_p1())
+        Ok(Box::new(builder.build_p1()))
     }
 }
 
 /// The clocks that a guest sees: of the hooks, or of the system.
-struct Clock(SharedRef);
+pub(crate) struct Clock(pub SharedRef);
 
 impl Clock {
     fn system(clock: libc::clockid_t) -> Duration {
@@ -111,7 +115,7 @@ impl HostWallClock for Clock {
     }
 
     fn now(&self) -> Duration {
-        match self.0.hooks.wall_now {
+        match self.0.hooks().wall_now {
             // SAFETY: the hook accepts the call's process.
             Some(now) => Duration::from_nanos(unsafe { now(self.0.process) }),
             None => Clock::system(libc::CLOCK_REALTIME),
@@ -125,7 +129,7 @@ impl HostMonotonicClock for Clock {
     }
 
     fn now(&self) -> u64 {
-        match self.0.hooks.monotonic_now {
+        match self.0.hooks().monotonic_now {
             // SAFETY: the hook accepts the call's process.
             Some(now) => unsafe { now(self.0.process) },
             None => u64::try_from(Clock::system(libc::CLOCK_MONOTONIC).as_nanos()).unwrap_or(u64::MAX),

@@ -1,5 +1,6 @@
 #include "process/guest_task.hpp"
 
+#include <atomic>
 #include <set>
 #include <string>
 #include <utility>
@@ -42,11 +43,22 @@ Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> p
                                                  .values = spec.entry_values,
                                                  .text_values = spec.entry_text,
                                                  .limits = &spec.limits,
-                                                 .counters = &state.counters},
+                                                 .counters = &task->counters_},
                                                 *task);
   if (!call) return std::unexpected(call.error());
   task->call_.emplace(std::move(*call));
   return task;
+}
+
+void GuestTask::read_counters(Usage& usage) const noexcept {
+  const auto relaxed = [](const std::uint64_t& counter) {
+    // atomic_ref has no const form in C++23.
+    return std::atomic_ref(const_cast<std::uint64_t&>(counter)).load(std::memory_order_relaxed);
+  };
+  usage.memory_bytes = relaxed(counters_.memory_bytes);
+  usage.memory_bytes_max = relaxed(counters_.memory_bytes_max);
+  usage.host_calls = relaxed(counters_.host_calls);
+  usage.fuel = relaxed(counters_.fuel_consumed);
 }
 
 bool GuestTask::request_stack(weft_backtrace_fn receive, void* context) {

@@ -32,6 +32,9 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   }
   StopCause stop_cause() const noexcept { return stop_cause_.load(std::memory_order_acquire); }
 
+  // What the engine counts. Any thread; each by itself.
+  void read_counters(Usage& usage) const noexcept;
+
   // Asks for the guest's stack: see wasm::Call. False when there is none to be had. Any thread.
   bool request_stack(weft_backtrace_fn receive, void* context);
 
@@ -58,15 +61,17 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   void check_cpu_time(std::uint64_t now_ns) noexcept;
   const char* park_reason();
 
-  // What every switch touches stands together, and nothing else with it: at a thousand processes a switch costs what its cache misses cost.
-  // Only within run(), but for stop_cause_:
-  sched::RunContext* context_ = nullptr;
+  // What every switch touches stands together, in one cache line, and nothing else with it: at a thousand processes a switch costs what its
+  // cache misses cost. Only within run(), but for stop_cause_:
+  alignas(64) sched::RunContext* context_ = nullptr;
   std::optional<wasm::Call> call_;  // the worker takes it away under call_mutex_; others look at it under call_mutex_
   std::optional<sched::YieldKind> yielding_;
   const bool cpu_time_limited_;
   // Writer: Process::State::stop on any thread, by compare-exchange from kNone; readers: the worker, at every run and epoch check. Publishes the
   // words that say who stopped it; they are read under the process's mutex all the same.
   base::atomic<StopCause> stop_cause_{StopCause::kNone};
+  weft_counters counters_{};  // written by the engine, relaxed; read through atomic_ref
+
   std::uint64_t sleep_deadline_ns_ = 0;
   std::string_view last_waiting_for_;
   const char* last_reason_ =

@@ -1,6 +1,5 @@
 #include "process/state.hpp"
 
-#include <atomic>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -10,11 +9,6 @@
 
 namespace weft {
 namespace {
-
-std::uint64_t relaxed(const std::uint64_t& counter) {
-  // atomic_ref has no const form in C++23.
-  return std::atomic_ref<std::uint64_t>(const_cast<std::uint64_t&>(counter)).load(std::memory_order_relaxed);
-}
 
 Duration span(std::uint64_t ns) { return Duration(static_cast<std::int64_t>(ns)); }
 
@@ -99,12 +93,9 @@ Usage Process::State::usage_now() const {
     // Runs begun; the one that goes on has not left the worker yet, and the last one never does.
     usage.switches = info.switches - (in_a_run ? 1U : 0U);
     usage.preemptions = info.preemptions;
+    running->read_counters(usage);
   }
   usage.wall_time = span(environment.scheduler().now_ns() - spawned_ns);
-  usage.memory_bytes = relaxed(counters.memory_bytes);
-  usage.memory_bytes_max = relaxed(counters.memory_bytes_max);
-  usage.host_calls = relaxed(counters.host_calls);
-  usage.fuel = relaxed(counters.fuel_consumed);
   return usage;
 }
 

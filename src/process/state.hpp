@@ -66,7 +66,6 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   const std::uint64_t spawned_ns;
   const std::shared_ptr<guest::OutputPort> output;  // null: discarded
   guest::InputPort input;
-  weft_counters counters{};  // written by the engine, relaxed; read through atomic_ref
 
   // Writer: request_stop; readers: the guest's stop_requested and reads. Publishes nothing.
   base::atomic<bool> stop_requested{false};
