@@ -16,7 +16,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use wasmtime::AsContextMut;
+use wasmtime::{AsContextMut, Store};
 
 /// No limit.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -98,40 +98,23 @@ struct Prepared {
     counters: CountersRef,
 }
 
+/// A process that is about to enter its guest.
+struct Ready {
+    program: Arc<Program>,
+    store: Store<Guest>,
+    start: Start,
+    fuel: u64,
+}
+
 impl Prepared {
     /// The whole life of a process: from its store to its outcome. Runs on the first poll, so that a call that never runs costs next to nothing.
-    async fn run(self) -> Finished {
-        let Prepared { program, shared, wasi, start, limits, counters } = self;
-        let component = matches!(program.kind(), ProgramKind::Component(_));
-        let wasi = match program.needs_wasi() {
-            false => Wasi::None,
-            true => match Wasi::new(wasi, shared, component) {
-                Ok(wasi) => wasi,
-                Err(error) => return Finished::failed(error),
-            },
+    ///
+    /// Its future is kept for as long as the process lives, so what is only needed to start is not in it: it comes in a box, and `enter` and `run` are in boxes of their own.
+    async fn run(prepared: Box<Prepared>) -> Finished {
+        let Ready { program, mut store, start, fuel } = match prepared.make_ready() {
+            Ok(ready) => ready,
+            Err(finished) => return *finished,
         };
-        let engine = program.module().engine();
-        let settings = engine.settings();
-        let fuel = settings.fuel.then_some(limits.fuel);
-        let limiter = Limiter::new(limits, counters);
-        if let ProgramKind::Core(core) = program.kind()
-            && let Err(limit) = limiter.check_module(core.memories, core.tables)
-        {
-            return Finished::limit(limit);
-        }
-        let wasmtime = match component {
-            false => engine.core(),
-            true => match engine.components() {
-                Ok(engine) => engine,
-                Err(error) => return Finished::failed(error),
-            },
-        };
-        let guest = Guest { shared, program: program.clone(), limiter, wasi, memory: None, component, fuel };
-        let mut store = match new_store(wasmtime, settings.epochs, guest) {
-            Ok(store) => store,
-            Err(error) => return Finished::from_error(&program, limits.fuel, false, &error),
-        };
-        // What is only needed to start is boxed, so that this future stays small: it is kept for as long as the process lives.
         let result = if start.is_plain() {
             match Box::pin(start.enter(&program, &mut store)).await {
                 Ok(entry) => match entry.call_async(&mut store, ()).await {
@@ -145,13 +128,37 @@ impl Prepared {
         };
         count_fuel(&mut store.as_context_mut());
         result.unwrap_or_else(|(running, error)| {
-            let finished = Finished::from_error(&program, limits.fuel, running, &error);
+            let finished = Finished::from_error(&program, fuel, running, &error);
             match store.data().limiter.refused() {
                 // Wasmtime reports a heap that may not grow as a full one.
                 Some(limit) if error.is::<wasmtime::GcHeapOutOfMemory<()>>() => finished.at_limit(limit),
                 _ => finished,
             }
         })
+    }
+
+    fn make_ready(self) -> Result<Ready, Box<Finished>> {
+        let Prepared { program, shared, wasi, start, limits, counters } = self;
+        let component = matches!(program.kind(), ProgramKind::Component(_));
+        let wasi = match program.needs_wasi() {
+            false => Wasi::None,
+            true => Wasi::new(wasi, shared, component).map_err(|error| Box::new(Finished::failed(error)))?,
+        };
+        let engine = program.module().engine();
+        let settings = engine.settings();
+        let fuel = settings.fuel.then_some(limits.fuel);
+        let limiter = Limiter::new(limits, counters);
+        if let ProgramKind::Core(core) = program.kind() {
+            limiter.check_module(core.memories, core.tables).map_err(|limit| Box::new(Finished::limit(limit)))?;
+        }
+        let wasmtime = match component {
+            false => engine.core(),
+            true => engine.components().map_err(|error| Box::new(Finished::failed(error)))?,
+        };
+        let guest = Guest { shared, program: program.clone(), limiter, wasi, memory: None, component, fuel };
+        let store = new_store(wasmtime, settings.epochs, guest)
+            .map_err(|error| Box::new(Finished::from_error(&program, limits.fuel, false, &error)))?;
+        Ok(Ready { program, store, start, fuel: limits.fuel })
     }
 }
 
@@ -237,8 +244,9 @@ pub unsafe extern "C" fn weft_call_new(
         let shared = SharedRef::new(unsafe { &(*new).shared });
         let prepared =
             Prepared { program, shared, wasi, start, limits: config.limits, counters: CountersRef(config.counters) };
+        let future = Box::pin(Prepared::run(Box::new(prepared)));
         unsafe {
-            *(*new).driver.get() = Driver::Running(Box::pin(prepared.run()));
+            *(*new).driver.get() = Driver::Running(future);
             call.write(new);
         }
         Ok(())

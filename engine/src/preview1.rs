@@ -189,8 +189,7 @@ fn announce_yield(shared: SharedRef) {
     }
 }
 
-/// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook, and needs no WASI state. Everything else is wasmtime-wasi's business, and in a box of its
-/// own: what a sleeper keeps should be small.
+/// Sleeping programs call this with nothing but clocks; that is done by the `sleep` hook, and needs no WASI state. Everything else is wasmtime-wasi's business.
 async fn poll_oneoff(
     mut caller: Caller<'_, Guest>,
     subscriptions: i32,
@@ -198,25 +197,37 @@ async fn poll_oneoff(
     count: i32,
     size: i32,
 ) -> Result<i32> {
-    static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi poll_oneoff".to_string() });
     let shared = caller.data().shared;
     if shared.hooks().sleep.is_some()
         && let Some(clocks) = Clocks::read(shared, &view(&mut caller)?, subscriptions, count)
     {
         caller.data_mut().limiter.count_host_call();
         let sleep = Sleep { shared, deadline_ns: clocks.deadline_ns, op: std::ptr::null_mut() };
-        watched(&caller, &NAME, sleep).await?;
+        watched(&caller, &POLL_ONEOFF, sleep).await?;
         return clocks.report(shared, &mut view(&mut caller)?, events, size);
     }
+    general_poll(caller, subscriptions, events, count, size).await
+}
+
+/// Its future is in a box of its own, made where nobody else's stack frame grows by it: a sleeper keeps one page of stack, not two.
+#[inline(never)]
+fn general_poll<'a>(
+    mut caller: Caller<'a, Guest>,
+    subscriptions: i32,
+    events: i32,
+    count: i32,
+    size: i32,
+) -> Pin<Box<dyn Future<Output = Result<i32>> + Send + 'a>> {
     Box::pin(async move {
         let (mut wasi, mut memory) = enter(&mut caller)?;
         let waiting = functions::poll_oneoff(&mut *wasi, &mut memory, subscriptions, events, count, size);
-        let result = watched(&caller, &NAME, waiting).await;
+        let result = watched(&caller, &POLL_ONEOFF, waiting).await;
         caller.data_mut().wasi = Wasi::ready(wasi);
         result
     })
-    .await
 }
+
+static POLL_ONEOFF: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi poll_oneoff".to_string() });
 
 /// Subscriptions to clocks only.
 struct Clocks {

@@ -150,7 +150,7 @@ void Process::State::publish(ExitStatus outcome) {
   {
     std::lock_guard lock(mutex);
     WEFT_ASSERT(!status, "a process ended twice");
-    status = std::move(outcome);
+    status = std::make_unique<const ExitStatus>(std::move(outcome));
     over.store(true, std::memory_order_release);
     told.swap(waiters);
     std::swap(done, task);
@@ -180,7 +180,7 @@ Usage Process::usage() const { return state_->usage_now(); }
 ExitStatus Process::join() const {
   WEFT_ASSERT(sched::RunContext::current() == nullptr, "join() blocks its thread, and this is a worker: co_await exited() instead");
   std::unique_lock lock(state_->mutex);
-  state_->ended.wait(lock, [&] { return state_->status.has_value(); });
+  state_->ended.wait(lock, [&] { return state_->status != nullptr; });
   return *state_->status;
 }
 
@@ -188,13 +188,14 @@ std::optional<ExitStatus> Process::join_for(Duration bound) const {
   WEFT_ASSERT(sched::RunContext::current() == nullptr,
               "join_for() blocks its thread, and this is a worker: co_await exited() instead");
   std::unique_lock lock(state_->mutex);
-  if (!state_->ended.wait_for(lock, bound, [&] { return state_->status.has_value(); })) return std::nullopt;
+  if (!state_->ended.wait_for(lock, bound, [&] { return state_->status != nullptr; })) return std::nullopt;
   return *state_->status;
 }
 
 std::optional<ExitStatus> Process::try_join() const {
   std::lock_guard lock(state_->mutex);
-  return state_->status;
+  if (state_->status == nullptr) return std::nullopt;
+  return *state_->status;
 }
 
 namespace {

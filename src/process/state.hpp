@@ -76,7 +76,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   std::condition_variable ended;
   // Under mutex:
   std::string stopped_by;
-  std::optional<ExitStatus> status;
+  std::unique_ptr<const ExitStatus> status;  // a process that runs has no use for the room
   std::vector<base::Ref<sched::Task>> waiters;
   base::Ref<process::GuestTask> task;  // until the end is published
 
