@@ -91,7 +91,8 @@ struct Frame {
   std::string module{};
   std::string function{};  // demangled; empty when the module has no names
   std::uint32_t function_index = 0;
-  std::uint64_t offset = 0;  // in the module, bytes
+  static constexpr std::uint64_t kNoOffset = UINT64_MAX;
+  std::uint64_t offset = 0;  // in the module, bytes; kNoOffset: not known
   std::string file{};        // source position, when the module carries DWARF
   std::uint32_t line = 0;
   std::uint32_t column = 0;

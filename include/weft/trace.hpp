@@ -2,6 +2,7 @@
 //
 //   runtime.trace().write_json(path);
 //
+// A process that has just ended may not have its last event in it yet; all are there once the runtime has shut down.
 // Recording costs a few nanoseconds an event and is bounded: when a worker's buffer is full the oldest events go, and are counted.
 #pragma once
 

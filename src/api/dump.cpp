@@ -14,7 +14,8 @@ std::string describe(const Frame& frame) {
   if (!frame.file.empty()) {
     text += fmt::format(" at {}:{}:{}", frame.file, frame.line, frame.column);
   } else {
-    text += fmt::format(" in {} +{:#x}", frame.module, frame.offset);
+    text += fmt::format(" in {}", frame.module);
+    if (frame.offset != Frame::kNoOffset) text += fmt::format(" +{:#x}", frame.offset);
   }
   return text;
 }
@@ -42,13 +43,14 @@ std::string to_json(const std::vector<TaskDump>& tasks) {
   for (const TaskDump& task : tasks) {
     nlohmann::ordered_json stack = nlohmann::ordered_json::array();
     for (const Frame& frame : task.stack) {
-      stack.push_back({{"module", frame.module},
-                       {"function", frame.function},
-                       {"function_index", frame.function_index},
-                       {"offset", frame.offset},
-                       {"file", frame.file},
-                       {"line", frame.line},
-                       {"column", frame.column}});
+      stack.push_back(
+          {{"module", frame.module},
+           {"function", frame.function},
+           {"function_index", frame.function_index},
+           {"offset", frame.offset == Frame::kNoOffset ? nlohmann::ordered_json() : nlohmann::ordered_json(frame.offset)},
+           {"file", frame.file},
+           {"line", frame.line},
+           {"column", frame.column}});
     }
     array.push_back({{"task_id", task.task_id},
                      {"process_id", task.process_id},

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/exit_codes.hpp"
@@ -115,7 +114,7 @@ TEST(Report, EndlessRecursionIsFolded) {
   ExitStatus status = ended(ExitKind::kLimitReached, 0, "stack limit 1 KiB reached");
   Frame frame;
   frame.function = "deeper";
-  frame.offset = std::numeric_limits<std::uint64_t>::max();
+  frame.offset = Frame::kNoOffset;
   status.backtrace.assign(1000, frame);
   status.backtrace.back().function = "main";
   EXPECT_EQ(describe_detail(status), "    0: deeper\n       … 999 times\n  999: main\n");

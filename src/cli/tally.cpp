@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace weft::cli {
 namespace {
@@ -17,7 +16,7 @@ std::string describe(const Frame& frame) {
     if (frame.column != 0) text += fmt::format(":{}", frame.column);
   }
   // All ones: the engine knows the function, but not where in it.
-  if (frame.offset != std::numeric_limits<std::uint64_t>::max()) {
+  if (frame.offset != Frame::kNoOffset) {
     text += fmt::format(" ({}+0x{:x})", frame.module.empty() ? "module" : frame.module, frame.offset);
   }
   return text;

@@ -1,5 +1,6 @@
 #include "wasm/engine.hpp"
 
+#include "base/thread_sanitizer.hpp"
 #include "sched/task.hpp"
 #include "wasm/call_host.hpp"
 
@@ -23,9 +24,19 @@ weft_decision to_abi(Decision decision) {
 
 weft_hooks hooks() {
   weft_hooks table{};
-  table.task_wake = [](void* task) { task_of(task).wake(); };
-  table.task_retain = [](void* task) { task_of(task).retain(); };
-  table.task_release = [](void* task) { task_of(task).release(); };
+  // A stored waker goes from the worker to a thread of Tokio's through Tokio's own locks.
+  table.task_wake = [](void* task) {
+    base::taken_over(task);
+    task_of(task).wake();
+  };
+  table.task_retain = [](void* task) {
+    task_of(task).retain();
+    base::handed_over(task);
+  };
+  table.task_release = [](void* task) {
+    base::taken_over(task);
+    task_of(task).release();
+  };
   table.epoch = [](void* process) { return to_abi(host_of(process).epoch()); };
   table.yield_now = [](void* process) { host_of(process).yield_now(); };
   table.write = [](void* process, std::uint32_t stream, const std::uint8_t* data, std::size_t size) {

@@ -219,6 +219,18 @@ TEST_F(RuntimeInterfaceTest, TheDumpSaysWhatEveryTaskDoes) {
   EXPECT_NE(to_text(tasks).find("wasi poll_oneoff"), std::string::npos);
 }
 
+TEST(DumpTest, AnUnknownPlaceIsLeftOut) {
+  TaskDump task;
+  task.stack = {{.module = "app", .function = "deep", .offset = Frame::kNoOffset},
+                {.module = "app", .function = "main", .offset = 0x10}};
+  const std::string text = to_text({task});
+  EXPECT_NE(text.find("deep in app\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("main in app +0x10\n"), std::string::npos) << text;
+  const nlohmann::json parsed = nlohmann::json::parse(to_json({task}));
+  EXPECT_TRUE(parsed[0]["stack"][0]["offset"].is_null());
+  EXPECT_EQ(parsed[0]["stack"][1]["offset"], 0x10);
+}
+
 TEST_F(RuntimeInterfaceTest, TheTraceIsConsistent) {
   RuntimeOptions options = usual_options();
   options.trace = true;
