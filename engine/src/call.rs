@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, guard, panic_text};
 use crate::guest::{Guest, Wasi, count_fuel, new_store};
 use crate::limits::{CountersRef, Limiter};
 use crate::outcome::{Finished, Outcome};
-use crate::program::{Program, ProgramKind};
+use crate::program::{Program, ProgramKind, ProgramRef};
 use crate::shared::{Shared, SharedRef};
 use crate::start::Start;
 use crate::waker::with_waker;
@@ -77,7 +77,7 @@ pub struct Call {
     /// Touched by the thread that polls or drops the call, and not by functions that any thread may call. First, because what it holds points to `shared`.
     driver: UnsafeCell<Driver>,
     shared: Shared,
-    /// Keeps the names alive that `weft_call_waiting_for` hands out.
+    /// Keeps alive what everything in here points to, and the names that `weft_call_waiting_for` hands out. Last: dropped after the driver.
     program: Arc<Program>,
 }
 
@@ -90,7 +90,7 @@ enum Driver {
 
 /// Everything a call needs to start, collected by `weft_call_new`.
 struct Prepared {
-    program: Arc<Program>,
+    program: ProgramRef,
     shared: SharedRef,
     wasi: Option<Arc<WasiConfig>>,
     start: Start,
@@ -100,7 +100,7 @@ struct Prepared {
 
 /// A process that is about to enter its guest.
 struct Ready {
-    program: Arc<Program>,
+    program: ProgramRef,
     store: Store<Guest>,
     start: Start,
     fuel: u64,
@@ -155,7 +155,7 @@ impl Prepared {
             false => engine.core(),
             true => engine.components().map_err(|error| Box::new(Finished::failed(error)))?,
         };
-        let guest = Guest { shared, program: program.clone(), limiter, wasi, memory: None, component, fuel };
+        let guest = Guest { shared, program, limiter, wasi, memory: None, component, fuel };
         let store = new_store(wasmtime, settings.epochs, guest)
             .map_err(|error| Box::new(Finished::from_error(&program, limits.fuel, false, &error)))?;
         Ok(Ready { program, store, start, fuel: limits.fuel })
@@ -238,10 +238,9 @@ pub unsafe extern "C" fn weft_call_new(
         // SAFETY: the hooks belong to the engine, which the call keeps alive through its program.
         let shared =
             unsafe { Shared::new(&settings.hooks, process, matches!(program.kind(), ProgramKind::Component(_))) };
-        let new =
-            Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program: program.clone() }));
+        let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program }));
         // SAFETY: `new` is valid, and from here on only used through shared references.
-        let shared = SharedRef::new(unsafe { &(*new).shared });
+        let (shared, program) = unsafe { (SharedRef::new(&(*new).shared), ProgramRef::new(&(*new).program)) };
         let prepared =
             Prepared { program, shared, wasi, start, limits: config.limits, counters: CountersRef(config.counters) };
         let future = Box::pin(Prepared::run(Box::new(prepared)));

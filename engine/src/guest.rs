@@ -4,7 +4,7 @@ use crate::backtrace::{Backtrace, no_backtrace};
 use crate::error::Error;
 use crate::hooks::Decision;
 use crate::limits::Limiter;
-use crate::program::Program;
+use crate::program::ProgramRef;
 use crate::shared::SharedRef;
 use crate::waker::YieldNow;
 use crate::wasi::WasiConfig;
@@ -15,7 +15,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 
 pub struct Guest {
     pub shared: SharedRef,
-    pub program: Arc<Program>,
+    pub program: ProgramRef,
     pub limiter: Limiter,
     pub wasi: Wasi,
     /// The memory that the main instance exports as "memory", once it is instantiated; saves looking it up by name.
