@@ -40,8 +40,8 @@ impl Wasi {
     pub fn new(config: Option<Arc<WasiConfig>>, shared: SharedRef, component: bool) -> Result<Wasi, Error> {
         // Components look at theirs at any time; and directories are opened now, so that one that is gone is an error of the start.
         match config {
-            Some(config) if component || config.has_directories() => Ok(Wasi::ready(config.build(shared, !component)?)),
-            None if component => Ok(Wasi::ready(WasiConfig::default().build(shared, !component)?)),
+            Some(config) if component || config.has_directories() => Ok(Wasi::ready(config.build(shared)?)),
+            None if component => Ok(Wasi::ready(WasiConfig::default().build(shared)?)),
             later => Ok(Wasi::Later(later)),
         }
     }
@@ -63,8 +63,8 @@ impl Wasi {
     pub fn state(&mut self, shared: SharedRef) -> Result<&mut WasiP1Ctx, Absent> {
         if let Wasi::Later(config) = self {
             let built = match config {
-                Some(config) => config.build(shared, true),
-                None => WasiConfig::default().build(shared, true),
+                Some(config) => config.build(shared),
+                None => WasiConfig::default().build(shared),
             };
             *self = Wasi::ready(built.unwrap_or_else(|error| unreachable!("only directories fail: {}", error.message)));
         }

@@ -139,7 +139,6 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         fd_renumber(fd: i32, to: i32);
         fd_seek(fd: i32, offset: i64, whence: i32, position: i32);
         fd_sync(fd: i32);
-        fd_write(fd: i32, iovs: i32, iovs_len: i32, size: i32);
         path_create_directory(fd: i32, path: i32, path_len: i32);
         path_filestat_get(fd: i32, flags: i32, path: i32, path_len: i32, stat: i32);
         path_filestat_set_times(fd: i32, flags: i32, path: i32, path_len: i32, accessed: i64, modified: i64, set: i32);
@@ -151,6 +150,26 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         path_symlink(target: i32, target_len: i32, fd: i32, path: i32, path_len: i32);
         path_unlink_file(fd: i32, path: i32, path_len: i32);
     }
+    linker.func_wrap_async(
+        MODULE,
+        "fd_write",
+        |mut caller: Caller<'_, Guest>, (fd, iovs, iovs_len, size): (i32, i32, i32, i32)| {
+            static NAME: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "wasi fd_write".to_string() });
+            Box::new(async move {
+                let (mut wasi, mut memory) = enter(&mut caller)?;
+                let shared = caller.data().shared;
+                shared.pipe_closed.set(false);
+                let writing = functions::fd_write(&mut *wasi, &mut memory, fd, iovs, iovs_len, size);
+                let result = watched(&caller, &NAME, writing).await;
+                caller.data_mut().wasi = Wasi::ready(wasi);
+                // To wasmtime-wasi a stream whose reader is gone is an input/output error like any other.
+                let pipe = shared.pipe_closed.get();
+                result.map(
+                    |errno| if pipe && errno == types::Errno::Io as i32 { types::Errno::Pipe as i32 } else { errno },
+                )
+            })
+        },
+    )?;
     // All that is to be done is done before the future is made: it has no state, so that no allocation is made for it.
     linker.func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, ()| {
         serve_backtrace(&caller);

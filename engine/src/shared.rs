@@ -38,6 +38,8 @@ pub struct Shared {
     request: AtomicU32,
     /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`); of components, the poll under way ends in a yield.
     pub yielding: Cell<bool>,
+    /// The last write of the guest met a reader that is gone.
+    pub pipe_closed: Cell<bool>,
     /// `foreign` is not empty.
     any_foreign: Cell<bool>,
     /// The call runs a component.
@@ -62,6 +64,7 @@ impl Shared {
             waiting_for: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicU32::new(REQUEST_NONE),
             yielding: Cell::new(false),
+            pipe_closed: Cell::new(false),
             any_foreign: Cell::new(false),
             component,
             request_to: UnsafeCell::new((None, std::ptr::null_mut())),

@@ -34,13 +34,13 @@ impl WriteEnd {
         if answer == WRITE_CLOSED { WriteEnd::Closed } else { WriteEnd::Stop }
     }
 
-    /// Preview 1 knows a broken pipe only as a failed operation, 0.2 only as a closed stream.
-    fn into_stream_error(self, preview1: bool) -> StreamError {
+    /// What a stream of 0.2 says; preview 1 has no error of its own for a closed stream, but its `fd_write` looks at `pipe_closed`.
+    fn into_stream_error(self, shared: SharedRef) -> StreamError {
         match self {
-            WriteEnd::Closed if preview1 => {
-                StreamError::LastOperationFailed(io::Error::from_raw_os_error(libc::EPIPE).into())
+            WriteEnd::Closed => {
+                shared.pipe_closed.set(true);
+                StreamError::Closed
             }
-            WriteEnd::Closed => StreamError::Closed,
             WriteEnd::Stop => {
                 let limit = LimitReached { kind: LimitKind::Output, value: 0, asked: 0 };
                 StreamError::Trap(quiet(limit))
@@ -61,7 +61,6 @@ pub struct HookOutput {
     pub shared: SharedRef,
     pub stream: u32,
     pub terminal: bool,
-    pub preview1: bool,
 }
 
 impl IsTerminal for HookOutput {
@@ -82,7 +81,7 @@ impl StdoutStream for HookOutput {
 
 impl HookOutput {
     fn writer(&self) -> Writer {
-        Writer { shared: self.shared, stream: self.stream, preview1: self.preview1, rest: Bytes::new() }
+        Writer { shared: self.shared, stream: self.stream, rest: Bytes::new() }
     }
 }
 
@@ -90,7 +89,6 @@ impl HookOutput {
 struct Writer {
     shared: SharedRef,
     stream: u32,
-    preview1: bool,
     /// Taken from the guest, not yet taken by the hook: it may take less than it said it would, when others write to the same place.
     rest: Bytes,
 }
@@ -156,19 +154,19 @@ impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
         debug_assert!(self.rest.is_empty(), "written without asking");
         self.rest = bytes;
-        self.push_rest().map_err(|end| end.into_stream_error(self.preview1))
+        self.push_rest().map_err(|end| end.into_stream_error(self.shared))
     }
 
     fn flush(&mut self) -> Result<(), StreamError> {
-        self.push_rest().map_err(|end| end.into_stream_error(self.preview1))
+        self.push_rest().map_err(|end| end.into_stream_error(self.shared))
     }
 
     fn check_write(&mut self) -> Result<usize, StreamError> {
-        self.push_rest().map_err(|end| end.into_stream_error(self.preview1))?;
+        self.push_rest().map_err(|end| end.into_stream_error(self.shared))?;
         if !self.rest.is_empty() {
             return Ok(0);
         }
-        self.room(false).map_err(|end| end.into_stream_error(self.preview1))
+        self.room(false).map_err(|end| end.into_stream_error(self.shared))
     }
 }
 

@@ -56,7 +56,7 @@ impl WasiConfig {
     }
 
     /// The state of one process. Errors: Io, if a directory is gone by now.
-    pub(crate) fn build(&self, shared: SharedRef, preview1: bool) -> Result<Box<WasiP1Ctx>, Error> {
+    pub(crate) fn build(&self, shared: SharedRef) -> Result<Box<WasiP1Ctx>, Error> {
         let mut builder = WasiCtxBuilder::new();
         builder.args(&self.args).envs(&self.env);
         // Blocking file operations belong on threads of their own, not on workers.
@@ -75,7 +75,7 @@ impl WasiConfig {
                 builder.stdin(HookInput::new(shared, self.terminal[0]));
             }
         }
-        let output = |stream: u32| HookOutput { shared, stream, terminal: self.terminal[stream as usize], preview1 };
+        let output = |stream: u32| HookOutput { shared, stream, terminal: self.terminal[stream as usize] };
         builder.stdout(output(1)).stderr(output(2));
         builder.wall_clock(Clock(shared)).monotonic_clock(Clock(shared));
         let network = self.network;
