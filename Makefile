@@ -1,10 +1,13 @@
 # The usual ways in. Nothing clever happens here: the work is in scripts/, CMakePresets.json and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-sanitizers bench lint format install clean guests bootstrap
+.PHONY: help run build test test-sanitizers fuzz bench lint format install clean guests bootstrap
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -21,6 +24,13 @@ test: build guests ## run every test
 
 test-sanitizers: bootstrap guests ## run the tests under ASan + UBSan, then under TSan (takes long)
 	scripts/test-sanitizers $(JOBS)
+
+fuzz: bootstrap ## run the fuzzers of what parses over libFuzzer, FUZZ_SECONDS each (default 60)
+	@scripts/bootstrap --fuzz
+	cmake --preset fuzz --log-level=WARNING
+	cmake --build --preset fuzz -j $(JOBS)
+	@set -e; for fuzzer in build/fuzz/fuzz/*_fuzz; do echo "$$fuzzer"; \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -print_final_stats=1 2>&1 | tail -n 7; done
 
 bench: bootstrap ## release build (fat LTO: 10 minutes and more), then the table of comparisons
 	@scripts/bootstrap --bench

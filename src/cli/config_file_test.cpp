@@ -92,6 +92,7 @@ TEST(ConfigFile, WhatIsNoTomlIsRefusedWithPlace) {
 
 TEST(ConfigFile, WhatBreaksTheTomlLibraryIsRefusedWithItsLine) {
   EXPECT_EQ(message_of("copies = 1\n[%env]\nx = 1\n"), "c.toml:2:1: not TOML: a malformed key or value");
+  EXPECT_THAT(message_of("\xCD\x8A"), HasSubstr("c.toml:1:1: Error while parsing"));
 }
 
 TEST(ConfigFile, AnEmptyFileAsksForNothing) {
