@@ -29,8 +29,9 @@ fuzz: bootstrap ## run the fuzzers of what parses over libFuzzer, FUZZ_SECONDS e
 	@scripts/bootstrap --fuzz
 	cmake --preset fuzz --log-level=WARNING
 	cmake --build --preset fuzz -j $(JOBS)
-	@set -e; for fuzzer in build/fuzz/fuzz/*_fuzz; do echo "$$fuzzer"; \
-	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -print_final_stats=1 2>&1 | tail -n 7; done
+	@set -e; for fuzzer in build/fuzz/fuzz/*_fuzz; do name=$$(basename $$fuzzer); echo "$$name"; mkdir -p build/fuzz/found/$$name; \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/found/$$name \
+	    $$(find src tests -type d -name $${name}_corpus) 2>&1 | tail -n 3; done
 
 bench: bootstrap ## release build (fat LTO: 10 minutes and more), then the table of comparisons
 	@scripts/bootstrap --bench

@@ -18,6 +18,11 @@ target_compile_options(weft_options INTERFACE
   # Backtraces of our own faults and profiles need frame pointers; the cost is below what we can measure.
   -fno-omit-frame-pointer)
 target_compile_definitions(weft_options INTERFACE WEFT_VERSION="${PROJECT_VERSION}")
+if(WEFT_FUZZ)
+  # What the fuzzers link, not only they themselves, tells libFuzzer where it has been.
+  target_compile_options(weft_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(weft_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(WEFT_WERROR)
   target_compile_options(weft_options INTERFACE -Werror)
 endif()
