@@ -20,7 +20,7 @@ using atomic = std::atomic<T>;
 
 // Orders what was stored before with what is loaded after, for two threads that each announce something and then look at the other's word (as a
 // seq_cst fence does), where a read-modify-write of any atomic object stands between the two anyway. x86-64: every such operation is a full
-// barrier already (Intel SDM vol. 3, 9.2.3.9: "locked instructions have a total order", 9.2.3.8), and only the compiler has to be told.
+// barrier already (Intel SDM vol. 3A, 9.2.3.9: loads and stores are not reordered with locked instructions), and only the compiler has to be told.
 inline void fence_after_rmw() {
 #if defined(WEFT_MODEL)
   // The model's threads see everything in order.
