@@ -17,30 +17,6 @@ pub struct Program {
     wasi: bool,
 }
 
-/// The program of a call, for what lives inside the call: all of that is dropped before the call lets go of its program. A reference of its own for each would be
-/// counted by all workers at once, in one place.
-#[derive(Clone, Copy)]
-pub struct ProgramRef(*const Program);
-
-// SAFETY: `Program` is Send and Sync, and outlives every `ProgramRef` (see `Call`).
-unsafe impl Send for ProgramRef {}
-unsafe impl Sync for ProgramRef {}
-
-impl ProgramRef {
-    pub(crate) fn new(program: &Program) -> ProgramRef {
-        ProgramRef(program)
-    }
-}
-
-impl std::ops::Deref for ProgramRef {
-    type Target = Program;
-    #[inline]
-    fn deref(&self) -> &Program {
-        // SAFETY: see the type.
-        unsafe { &*self.0 }
-    }
-}
-
 pub(crate) enum ProgramKind {
     Core(CoreProgram),
     Component(ComponentProgram),

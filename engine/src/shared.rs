@@ -3,6 +3,7 @@
 
 use crate::backtrace::{Backtrace, BacktraceFn};
 use crate::hooks::Hooks;
+use crate::program::Program;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -163,24 +164,35 @@ impl Shared {
     }
 }
 
-/// A pointer to the `Shared` of a call, for what lives inside the call's store and streams: all of that is dropped before the `Shared`.
-#[derive(Clone, Copy)]
-pub struct SharedRef(*const Shared);
+/// A pointer to what a call owns, for what lives inside the call's store, futures and streams: all of that is dropped before it (see `Call`). Not counted: a count that all workers
+/// change at once would be paid for by every process.
+pub struct CallRef<T>(*const T);
 
-// SAFETY: `Shared` is Sync, and outlives every `SharedRef` (see `Call`).
-unsafe impl Send for SharedRef {}
-unsafe impl Sync for SharedRef {}
+pub type SharedRef = CallRef<Shared>;
+pub type ProgramRef = CallRef<Program>;
 
-impl SharedRef {
-    pub fn new(shared: &Shared) -> SharedRef {
-        SharedRef(shared)
+impl<T> Clone for CallRef<T> {
+    fn clone(&self) -> CallRef<T> {
+        *self
     }
 }
 
-impl std::ops::Deref for SharedRef {
-    type Target = Shared;
+impl<T> Copy for CallRef<T> {}
+
+// SAFETY: it only gives shared access, to something that outlives it.
+unsafe impl<T: Sync> Send for CallRef<T> {}
+unsafe impl<T: Sync> Sync for CallRef<T> {}
+
+impl<T> CallRef<T> {
+    pub fn new(owned: &T) -> CallRef<T> {
+        CallRef(owned)
+    }
+}
+
+impl<T> std::ops::Deref for CallRef<T> {
+    type Target = T;
     #[inline]
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &T {
         // SAFETY: see the type.
         unsafe { &*self.0 }
     }
