@@ -33,6 +33,9 @@
 // Answer of the `read` hook: nothing yet; the task was registered and will be woken.
 #define WEFT_READ_PENDING -1
 
+// The bit of threads, which more than the compiler has to do with.
+#define THREADS (1 << 12)
+
 // Network flag: the guest may open TCP connections.
 #define WEFT_NETWORK_TCP_CONNECT 1
 
@@ -120,6 +123,29 @@ enum weft_poll
 typedef enum weft_poll weft_poll;
 #else
 typedef uint32_t weft_poll;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Answer of the `futex_wait` hook.
+enum weft_futex_poll
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A `futex_notify` took it out of the queue.
+  WEFT_FUTEX_POLL_WOKEN = 0,
+  // The word was not what the guest expected.
+  WEFT_FUTEX_POLL_NOT_EQUAL = 1,
+  // The time is over.
+  WEFT_FUTEX_POLL_TIMED_OUT = 2,
+  // It is queued; the task will be woken.
+  WEFT_FUTEX_POLL_PENDING = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum weft_futex_poll weft_futex_poll;
+#else
+typedef uint32_t weft_futex_poll;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -390,6 +416,20 @@ typedef struct weft_str {
   size_t size;
 } weft_str;
 
+// A wait of a guest on a word of its shared memory.
+typedef struct weft_futex_wait {
+  // Of the word, aligned to its size, valid while a thread of the process lives.
+  const void *address;
+  // What the guest calls it, for people.
+  uint64_t guest_address;
+  // 4 or 8.
+  uint32_t bytes;
+  // What the word has to be for the guest to wait.
+  uint64_t expected;
+  // Nanoseconds; negative = for ever.
+  int64_t timeout_ns;
+} weft_futex_wait;
+
 // The table of functions that the engine calls. Copied by `weft_engine_new`.
 //
 // `task` is what was passed to `weft_call_poll`, `process` what was passed to `weft_call_new`. Unless said otherwise a hook is
@@ -422,6 +462,17 @@ typedef struct weft_hooks {
   // The guest stops waiting for the sleep (its call is dropped): release `op`. Called at most once, only with the non-NULL `op` of a pending sleep; from the thread
   // that polls or drops the call. Required if `sleep` is given.
   void (*sleep_drop)(void *process, void *op);
+  // A guest thread waits on a word of shared memory (`memory.atomic.wait32`, `wait64`). First call: `*op` is NULL; the word is compared and the thread queued in one step. When
+  // pending it leaves its state in `*op`, and is called again with it after a wake-up; else `*op` is NULL afterwards. The word is accessed atomically: the guest's
+  // threads change it. NULL = programs with threads are refused.
+  weft_futex_poll (*futex_wait)(void *process, const struct weft_futex_wait *wait, void *task, void **op);
+  // The guest thread stops waiting (its call is dropped): release `op`. As `sleep_drop`.
+  void (*futex_drop)(void *process, void *op);
+  // Wakes up to `count` threads that wait on the word, the longest waiting first; returns how many (`memory.atomic.notify`).
+  uint32_t (*futex_notify)(void *process, const void *address, uint32_t count);
+  // A guest calls `wasi.thread-spawn`: makes a call for the new thread with `weft_call_new_thread` and sees to it that it is polled. Returns the thread's id (1 to 2^29 - 1),
+  // or a negative number, which the guest gets as an error.
+  int32_t (*thread_spawn)(void *process, int32_t argument);
   // The monotonic clock that the guest sees, in nanoseconds; its deadlines are of the same clock. NULL = CLOCK_MONOTONIC.
   uint64_t (*monotonic_now)(void *process);
   // The wall clock that the guest sees, in nanoseconds since 1970 (UTC). NULL = CLOCK_REALTIME.
@@ -441,8 +492,11 @@ typedef struct weft_engine_config {
   bool epochs;
   // Keep instances, memories and stacks in a pool made at start: spawning takes microseconds and few system calls. Default true.
   bool pooling;
-  // Slots in the pool: how many processes can live at once. Default 1,000.
+  // Slots in the pool: how many processes without threads can live at once. Default 1,000.
   uint32_t slots_max;
+  // Slots of another pool, made when the first program with threads is compiled: how many guest threads can live at once, the first one of each such process included.
+  // Default 1,000.
+  uint32_t thread_slots_max;
   // Address space set aside for each linear memory. 4 GiB and more = accesses need no bounds checks; less = checks are compiled in, and more
   // processes fit into the address space. Default 4 GiB.
   uint64_t memory_reservation_bytes;
@@ -712,6 +766,9 @@ void weft_module_free(const struct weft_module *module);
 // Whether it is a component. Any thread.
 bool weft_module_is_component(const struct weft_module *module);
 
+// Whether its processes share memory between threads: it imports or defines a memory that is shared. Any thread.
+bool weft_module_has_threads(const struct weft_module *module);
+
 // How it is started. Any thread.
 weft_entry weft_module_entry(const struct weft_module *module);
 
@@ -807,7 +864,8 @@ struct weft_error *weft_linker_define_async(struct weft_linker *linker,
                                             void *env,
                                             weft_env_drop_fn drop_env);
 
-// The memory that the calling guest exports as "memory": false if it exports none. Valid until the host function returns (ready or pending). In a host function.
+// The memory that the calling guest exports as "memory", or that its threads share: false if there is none. Valid until the host function returns (ready or pending). In a host
+// function. Memory that threads share may change while it is looked at: copy out once, then check the copy.
 bool weft_caller_memory(struct weft_caller *caller,
                         uint8_t **base,
                         size_t *size);
@@ -835,6 +893,16 @@ struct weft_error *weft_call_new(const struct weft_program *program,
                                  const struct weft_call_config *config,
                                  void *process,
                                  struct weft_call **call);
+
+// Prepares the call of another thread of the process whose thread `parent` is being polled: for the `thread_spawn` hook, and only there. `id` and `argument` are what
+// `wasi_thread_start` is called with; limits are those of the process, of which memory is counted together, fuel for each thread. `process` is passed to all hooks of the new
+// call; `counters` may be NULL. The first call of the process has to be dropped last. Errors: NoEntryPoint.
+struct weft_error *weft_call_new_thread(const struct weft_call *parent,
+                                        int32_t id,
+                                        int32_t argument,
+                                        struct weft_counters *counters,
+                                        void *process,
+                                        struct weft_call **call);
 
 // Runs the call until it ends (ready) or waits (pending). `task` is borrowed for the poll; wakers that outlive it retain it. Not called again after ready. On a thread that has
 // entered the engine; another poll may be on another thread.

@@ -2,6 +2,8 @@
 
 use crate::abi::Str;
 use crate::error::one_line;
+use crate::lines::Symbol;
+use crate::module::Module;
 
 /// A guest's stack, innermost frame first.
 pub struct Backtrace {
@@ -47,48 +49,60 @@ pub struct Frame {
 }
 
 impl Backtrace {
-    /// The guest's stack in `store`, as of now. `module_name` names the module of all frames; without it they keep the names that the
-    /// modules carry. Resolves names and lines, which takes from microseconds to (with much debug information) milliseconds.
-    pub(crate) fn capture(store: impl wasmtime::AsContext, module_name: Option<&str>) -> Backtrace {
-        Backtrace::new(&wasmtime::WasmBacktrace::force_capture(store), module_name)
+    /// The guest's stack in `store`, as of now. Resolves names and lines, which takes from microseconds to (with much debug information) milliseconds.
+    pub(crate) fn capture(store: impl wasmtime::AsContext, module: &Module) -> Backtrace {
+        Backtrace::new(&wasmtime::WasmBacktrace::force_capture(store), module)
     }
 
-    pub(crate) fn new(backtrace: &wasmtime::WasmBacktrace, module_name: Option<&str>) -> Backtrace {
+    pub(crate) fn new(backtrace: &wasmtime::WasmBacktrace, module: &Module) -> Backtrace {
         let mut frames = Vec::new();
         for frame in backtrace.frames() {
-            let module = module_name.or(frame.module().name()).unwrap_or_default();
-            let offset = frame.module_offset().map_or(u64::MAX, |offset| offset as u64);
+            let name = module.frame_name().or(frame.module().name()).unwrap_or_default();
             let function = frame.func_name().map(demangle).unwrap_or_default();
-            let symbols = frame.symbols();
+            let offset = frame.module_offset().map(|offset| offset as u64);
+            let (function_index, offset, symbols) = match module.origin() {
+                None => (frame.func_index(), offset, frame.symbols().iter().map(Symbol::from_engine).collect()),
+                Some(origin) => {
+                    let offset = offset.map(|offset| origin.offset(offset));
+                    let symbols = offset.map_or_else(Vec::new, |offset| origin.lines().frames(offset));
+                    (origin.function(frame.func_index()).unwrap_or(u32::MAX), offset, symbols)
+                }
+            };
+            let offset = offset.unwrap_or(u64::MAX);
+            let line = |function, symbol: &Symbol, inlined| Line {
+                module: one_line(name),
+                function,
+                file: one_line(symbol.file.as_deref().unwrap_or_default()),
+                line: symbol.line.unwrap_or(0),
+                column: symbol.column.unwrap_or(0),
+                function_index,
+                inlined,
+                offset,
+            };
             if symbols.is_empty() {
-                frames.push(Line {
-                    module: one_line(module),
-                    function,
-                    file: String::new(),
-                    line: 0,
-                    column: 0,
-                    function_index: frame.func_index(),
-                    inlined: false,
-                    offset,
-                });
+                frames.push(line(function, &Symbol::default(), false));
                 continue;
             }
             // Symbols are innermost first; all but the last were inlined into the next.
             for (index, symbol) in symbols.iter().enumerate() {
                 let outermost = index + 1 == symbols.len();
-                frames.push(Line {
-                    module: one_line(module),
-                    function: symbol.name().map(demangle).or(outermost.then(|| function.clone())).unwrap_or_default(),
-                    file: one_line(symbol.file().unwrap_or_default()),
-                    line: symbol.line().unwrap_or(0),
-                    column: symbol.column().unwrap_or(0),
-                    function_index: frame.func_index(),
-                    inlined: !outermost,
-                    offset,
-                });
+                let known = symbol.function.as_deref().map(demangle);
+                let named = known.or(outermost.then(|| function.clone())).unwrap_or_default();
+                frames.push(line(named, symbol, !outermost));
             }
         }
         Backtrace { frames }
+    }
+}
+
+impl Symbol {
+    fn from_engine(symbol: &wasmtime::FrameSymbol) -> Symbol {
+        Symbol {
+            function: symbol.name().map(str::to_string),
+            file: symbol.file().map(str::to_string),
+            line: symbol.line(),
+            column: symbol.column(),
+        }
     }
 }
 

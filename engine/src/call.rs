@@ -9,8 +9,10 @@ use crate::outcome::{Finished, Outcome};
 use crate::program::{Program, ProgramKind};
 use crate::shared::{ProgramRef, Shared, SharedRef};
 use crate::start::Start;
+use crate::threads::Group;
 use crate::waker::with_waker;
 use crate::wasi::WasiConfig;
+use crate::world::World;
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -93,6 +95,8 @@ struct Prepared {
     program: ProgramRef,
     shared: SharedRef,
     wasi: Option<Arc<WasiConfig>>,
+    /// Of a thread that is not the first.
+    group: Option<Arc<Group>>,
     start: Start,
     limits: Limits,
     counters: CountersRef,
@@ -115,7 +119,15 @@ impl Prepared {
             Ok(ready) => ready,
             Err(finished) => return *finished,
         };
-        let result = if start.is_plain() {
+        let result = if let Start::Thread { entry, id, argument } = start {
+            match Box::pin(Start::enter_thread(entry, &program, &mut store)).await {
+                Ok(entry) => match entry.call_async(&mut store, (id, argument)).await {
+                    Ok(()) => Ok(Finished::returned(Vec::new(), String::new())),
+                    Err(error) => Err((true, error)),
+                },
+                Err(error) => Err(error),
+            }
+        } else if start.is_plain() {
             match Box::pin(start.enter(&program, &mut store)).await {
                 Ok(entry) => match entry.call_async(&mut store, ()).await {
                     Ok(()) => Ok(Finished::returned(Vec::new(), String::new())),
@@ -138,31 +150,72 @@ impl Prepared {
     }
 
     fn make_ready(self) -> Result<Ready, Box<Finished>> {
-        let Prepared { program, shared, wasi, start, limits, counters } = self;
+        let Prepared { program, shared, wasi, group, start, limits, counters } = self;
+        let failed = |error| Box::new(Finished::failed(error));
         let component = matches!(program.kind(), ProgramKind::Component(_));
-        let wasi = match program.needs_wasi() {
-            false => Wasi::None,
-            true => Wasi::new(wasi, shared, component).map_err(|error| Box::new(Finished::failed(error)))?,
+        let threaded = match program.kind() {
+            ProgramKind::Core(core) => core.threaded().map(|threaded| (core, threaded)),
+            ProgramKind::Component(_) => None,
+        };
+        // Threads share theirs: see `World`.
+        let (wasi, world) = match (program.needs_wasi(), &threaded) {
+            (true, None) => (Wasi::new(wasi, shared, component).map_err(failed)?, None),
+            (false, None) => (Wasi::None, None),
+            (_, Some(_)) if group.is_some() => (Wasi::None, None),
+            (_, Some(_)) => (Wasi::None, Some(World::new(wasi, shared).map_err(failed)?)),
         };
         let engine = program.module().engine();
         let settings = engine.settings();
         let fuel = settings.fuel.then_some(limits.fuel);
-        let limiter = Limiter::new(limits, counters);
+        let limiter = match &group {
+            Some(group) => Limiter::of_thread(limits, counters, group.memory_total.clone()),
+            None => Limiter::new(limits, counters),
+        };
         if let ProgramKind::Core(core) = program.kind() {
             limiter.check_module(core.memories, core.tables).map_err(|limit| Box::new(Finished::limit(limit)))?;
         }
-        let wasmtime = match component {
-            false => engine.core(),
-            true => engine.components().map_err(|error| Box::new(Finished::failed(error)))?,
+        let wasmtime = match (component, &threaded) {
+            (true, _) => engine.components().map_err(failed)?,
+            (false, Some(_)) => engine.threads().map_err(failed)?,
+            (false, None) => engine.core(),
         };
-        let guest = Guest { shared, program, limiter, wasi, memory: None, component, fuel };
-        let store = new_store(wasmtime, settings.epochs, guest)
-            .map_err(|error| Box::new(Finished::from_error(&program, limits.fuel, false, &error)))?;
+        let memory = group.as_ref().and_then(|group| group.shared_memory());
+        let guest = Guest { shared, program, limiter, wasi, memory, group, component, fuel };
+        let not_started = |error: wasmtime::Error| Box::new(Finished::from_error(&program, limits.fuel, false, &error));
+        let mut store = new_store(wasmtime, settings.epochs, guest).map_err(not_started)?;
+        if let (Some((_, threaded)), Some(world)) = (threaded, world) {
+            let group = Group::new(threaded, &mut store, limits, counters, world).map_err(not_started)?;
+            let group = Arc::new(group);
+            let guest = store.data_mut();
+            guest.limiter = Limiter::of_thread(limits, counters, group.memory_total.clone());
+            guest.memory = group.shared_memory();
+            guest.group = Some(group.clone());
+            // Set once, by the first poll.
+            let _ = shared.group.set(group);
+        }
         Ok(Ready { program, store, start, fuel: limits.fuel })
     }
 }
 
 impl Call {
+    /// A call that does what `prepare` says on its first poll.
+    fn make(
+        program: Arc<Program>,
+        process: *mut c_void,
+        prepare: impl FnOnce(ProgramRef, SharedRef) -> Prepared,
+    ) -> *mut Call {
+        let component = matches!(program.kind(), ProgramKind::Component(_));
+        // SAFETY: the hooks belong to the engine, which the call keeps alive through its program.
+        let shared = unsafe { Shared::new(&program.module().engine().settings().hooks, process, component) };
+        let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program }));
+        // SAFETY: `new` is valid, and from here on only used through shared references.
+        let (shared, program) = unsafe { (SharedRef::new(&(*new).shared), ProgramRef::new(&(*new).program)) };
+        let future = Box::pin(Prepared::run(Box::new(prepare(program, shared))));
+        // SAFETY: nobody else has it yet.
+        unsafe { *(*new).driver.get() = Driver::Running(future) };
+        new
+    }
+
     /// The call ended: keeps how, and lets go of everything else.
     ///
     /// # Safety
@@ -188,7 +241,7 @@ impl Drop for Call {
 }
 
 impl CallConfig {
-    const DEFAULT: CallConfig = CallConfig {
+    pub(crate) const DEFAULT: CallConfig = CallConfig {
         wasi: std::ptr::null(),
         entry: Str::EMPTY,
         args: std::ptr::null(),
@@ -235,19 +288,61 @@ pub unsafe extern "C" fn weft_call_new(
             Arc::increment_strong_count(config.wasi);
             Arc::from_raw(config.wasi)
         });
-        // SAFETY: the hooks belong to the engine, which the call keeps alive through its program.
-        let shared =
-            unsafe { Shared::new(&settings.hooks, process, matches!(program.kind(), ProgramKind::Component(_))) };
-        let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program }));
-        // SAFETY: `new` is valid, and from here on only used through shared references.
-        let (shared, program) = unsafe { (SharedRef::new(&(*new).shared), ProgramRef::new(&(*new).program)) };
-        let prepared =
-            Prepared { program, shared, wasi, start, limits: config.limits, counters: CountersRef(config.counters) };
-        let future = Box::pin(Prepared::run(Box::new(prepared)));
+        let counters = CountersRef(config.counters);
+        // SAFETY: `call` is valid.
         unsafe {
-            *(*new).driver.get() = Driver::Running(future);
-            call.write(new);
-        }
+            call.write(Call::make(program, process, |program, shared| Prepared {
+                program,
+                shared,
+                wasi,
+                group: None,
+                start,
+                limits: config.limits,
+                counters,
+            }))
+        };
+        Ok(())
+    })
+}
+
+/// Prepares the call of another thread of the process whose thread `parent` is being polled: for the `thread_spawn` hook, and only there. `id` and `argument` are what
+/// `wasi_thread_start` is called with; limits are those of the process, of which memory is counted together, fuel for each thread. `process` is passed to all hooks of the new
+/// call; `counters` may be NULL. The first call of the process has to be dropped last. Errors: NoEntryPoint.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_call_new_thread(
+    parent: *const Call,
+    id: i32,
+    argument: i32,
+    counters: *mut Counters,
+    process: *mut c_void,
+    call: *mut *mut Call,
+) -> *mut Error {
+    debug_assert!(!parent.is_null() && !call.is_null());
+    guard(|| {
+        // SAFETY: alive, and only what never changes is looked at.
+        let (shared, program) = unsafe { (&(*parent).shared, &(*parent).program) };
+        let entry = match program.kind() {
+            ProgramKind::Core(core) => core.threaded().and_then(|threaded| threaded.entry),
+            ProgramKind::Component(_) => None,
+        };
+        let (Some(entry), Some(group)) = (entry, shared.group.get()) else {
+            return Err(Error::new(ErrorKind::NoEntryPoint, "the program has no threads"));
+        };
+        let (group, limits) = (group.clone(), group.limits);
+        let (of_thread, counters) = (group.clone(), CountersRef(counters));
+        let made = Call::make(program.clone(), process, |program, shared| Prepared {
+            program,
+            shared,
+            wasi: None,
+            group: Some(of_thread),
+            start: Start::Thread { entry, id, argument },
+            limits,
+            counters,
+        });
+        // SAFETY: just made; nobody polls it yet.
+        let _ = unsafe { &(*made).shared }.group.set(group);
+        // SAFETY: `call` is valid.
+        unsafe { call.write(made) };
         Ok(())
     })
 }

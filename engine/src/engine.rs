@@ -31,8 +31,11 @@ pub struct EngineConfig {
     pub epochs: bool,
     /// Keep instances, memories and stacks in a pool made at start: spawning takes microseconds and few system calls. Default true.
     pub pooling: bool,
-    /// Slots in the pool: how many processes can live at once. Default 1,000.
+    /// Slots in the pool: how many processes without threads can live at once. Default 1,000.
     pub slots_max: u32,
+    /// Slots of another pool, made when the first program with threads is compiled: how many guest threads can live at once, the first one of each such process included.
+    /// Default 1,000.
+    pub thread_slots_max: u32,
     /// Address space set aside for each linear memory. 4 GiB and more = accesses need no bounds checks; less = checks are compiled in, and more
     /// processes fit into the address space. Default 4 GiB.
     pub memory_reservation_bytes: u64,
@@ -64,6 +67,9 @@ pub struct Engine {
     /// Runs components: made when the first one is compiled, since it costs milliseconds and most programs are core modules. Apart from `core` because the component
     /// model's concurrency has per-store costs that core modules should not pay.
     components: OnceLock<wasmtime::Engine>,
+    /// Runs core modules with shared memory: made when the first one is compiled. Apart from `core` because its pool has stacks, but no memories, and because a pool
+    /// for thousands of threads takes milliseconds to set up.
+    threads: OnceLock<wasmtime::Engine>,
     settings: Settings,
     cache: Option<Cache>,
     warning: Warning,
@@ -81,6 +87,7 @@ pub(crate) struct Settings {
     pub stack_bytes: u64,
     pub features: u64,
     slots_max: u32,
+    thread_slots_max: u32,
     pooling: bool,
     memory_reservation_bytes: u64,
     pub memory_bytes_max: u64,
@@ -115,6 +122,10 @@ const POOL_INSTANCE_BYTES: usize = 32 << 20;
 const POOL_PER_MODULE: u32 = 8;
 /// With this and more, an access needs no bounds check: a 32-bit address cannot leave the reservation.
 const RESERVATION_WITHOUT_CHECKS: u64 = 4 << 30;
+/// Behind each shared memory, so that constant offsets need no bounds check either. Wasmtime's default.
+const SHARED_GUARD_BYTES: u64 = 32 << 20;
+/// Memories of its own are a rarity in a program with threads, where each thread has a copy of it.
+const THREAD_POOL_MEMORIES: u32 = 256;
 
 impl EngineConfig {
     fn default_settings() -> EngineConfig {
@@ -126,6 +137,7 @@ impl EngineConfig {
             epochs: true,
             pooling: true,
             slots_max: 1000,
+            thread_slots_max: 1000,
             memory_reservation_bytes: RESERVATION_WITHOUT_CHECKS,
             memory_bytes_max: 4 << 30,
             stack_bytes: 512 << 10,
@@ -153,8 +165,8 @@ impl Settings {
         if config.stack_bytes > 1 << 30 {
             return bad("stack_bytes must be at most 1073741824");
         }
-        if config.pooling && config.slots_max == 0 {
-            return bad("slots_max must be at least 1");
+        if config.pooling && (config.slots_max == 0 || config.thread_slots_max == 0) {
+            return bad("slots_max and thread_slots_max must be at least 1");
         }
         if config.memory_bytes_max == 0 {
             return bad("memory_bytes_max must be at least 1");
@@ -169,6 +181,10 @@ impl Settings {
         if hooks.sleep.is_some() != hooks.sleep_drop.is_some() {
             return bad("the hooks sleep and sleep_drop come together");
         }
+        let futex = [hooks.futex_wait.is_some(), hooks.futex_drop.is_some(), hooks.futex_notify.is_some()];
+        if futex.contains(&true) && (futex.contains(&false) || hooks.thread_spawn.is_none()) {
+            return bad("the hooks futex_wait, futex_drop, futex_notify and thread_spawn come together");
+        }
         Ok(Settings {
             hooks: config.hooks,
             fuel: config.fuel,
@@ -176,6 +192,7 @@ impl Settings {
             stack_bytes: config.stack_bytes,
             features: config.features,
             slots_max: config.slots_max,
+            thread_slots_max: config.thread_slots_max,
             pooling: config.pooling,
             memory_reservation_bytes: config.memory_reservation_bytes,
             memory_bytes_max: config.memory_bytes_max,
@@ -225,29 +242,43 @@ impl Settings {
         let mut config = self.common()?;
         config.concurrency_support(false).async_stack_zeroing(self.stack_keep_resident_bytes > 0);
         if self.pooling {
-            let slots = self.slots_max;
-            let memory_bytes_max = self.memory_bytes_max.min(self.memory_reservation_bytes.max(64 << 10));
-            let mut pool = wasmtime::PoolingAllocationConfig::new();
-            pool.total_core_instances(slots)
-                .total_memories(slots)
-                .total_tables(slots)
-                .total_stacks(slots)
-                .total_gc_heaps(slots)
-                .max_unused_warm_slots(slots)
-                .max_memory_size(size(memory_bytes_max, "memory_bytes_max")?)
-                .max_memories_per_module(POOL_PER_MODULE.min(slots))
-                .max_tables_per_module(POOL_PER_MODULE.min(slots))
-                .table_elements(POOL_TABLE_ELEMENTS)
-                .max_core_instance_size(POOL_INSTANCE_BYTES)
-                .linear_memory_keep_resident(size(self.memory_keep_resident_bytes, "memory_keep_resident_bytes")?)
-                .async_stack_keep_resident(size(self.stack_keep_resident_bytes, "stack_keep_resident_bytes")?)
-                .table_keep_resident(size(self.table_keep_resident_bytes, "table_keep_resident_bytes")?);
-            // Where the kernel can tell which pages were written (Linux 6.7), a slot is reset by clearing those. Elsewhere as much is cleared as may stay
-            // resident, written to or not: ending thousands of processes that did little then touches memory that they never had.
-            pool.pagemap_scan(wasmtime::Enabled::Auto);
-            config.allocation_strategy(pool);
+            config.allocation_strategy(self.pool(self.slots_max, self.slots_max)?);
         }
         Ok(config)
+    }
+
+    fn threads(&self) -> Result<wasmtime::Config, Error> {
+        let mut config = self.common()?;
+        config.concurrency_support(false).async_stack_zeroing(self.stack_keep_resident_bytes > 0).shared_memory(true);
+        // A memory that threads share is in no pool, and there are few of them: each gets all that a 32-bit address can reach, which saves the bounds checks.
+        config.memory_reservation(RESERVATION_WITHOUT_CHECKS).memory_guard_size(SHARED_GUARD_BYTES);
+        if self.pooling {
+            config.allocation_strategy(self.pool(self.thread_slots_max, THREAD_POOL_MEMORIES)?);
+        }
+        Ok(config)
+    }
+
+    fn pool(&self, slots: u32, memories: u32) -> Result<wasmtime::PoolingAllocationConfig, Error> {
+        let memory_bytes_max = self.memory_bytes_max.min(self.memory_reservation_bytes.max(64 << 10));
+        let mut pool = wasmtime::PoolingAllocationConfig::new();
+        pool.total_core_instances(slots)
+            .total_memories(memories)
+            .total_tables(slots)
+            .total_stacks(slots)
+            .total_gc_heaps(memories)
+            .max_unused_warm_slots(slots)
+            .max_memory_size(size(memory_bytes_max, "memory_bytes_max")?)
+            .max_memories_per_module(POOL_PER_MODULE.min(memories))
+            .max_tables_per_module(POOL_PER_MODULE.min(slots))
+            .table_elements(POOL_TABLE_ELEMENTS)
+            .max_core_instance_size(POOL_INSTANCE_BYTES)
+            .linear_memory_keep_resident(size(self.memory_keep_resident_bytes, "memory_keep_resident_bytes")?)
+            .async_stack_keep_resident(size(self.stack_keep_resident_bytes, "stack_keep_resident_bytes")?)
+            .table_keep_resident(size(self.table_keep_resident_bytes, "table_keep_resident_bytes")?);
+        // Where the kernel can tell which pages were written (Linux 6.7), a slot is reset by clearing those. Elsewhere as much is cleared as may stay
+        // resident, written to or not: ending thousands of processes that did little then touches memory that they never had.
+        pool.pagemap_scan(wasmtime::Enabled::Auto);
+        Ok(pool)
     }
 
     fn components(&self) -> Result<wasmtime::Config, Error> {
@@ -283,6 +314,7 @@ impl Engine {
         Ok(Engine {
             core,
             components: OnceLock::new(),
+            threads: OnceLock::new(),
             settings,
             cache,
             warning,
@@ -303,6 +335,23 @@ impl Engine {
             Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for components", &error)
         })?;
         Ok(self.components.get_or_init(|| engine))
+    }
+
+    /// Errors: UnsupportedFeature, BadArgument, ResourceExhausted.
+    pub(crate) fn threads(&self) -> Result<&wasmtime::Engine, Error> {
+        if let Some(engine) = self.threads.get() {
+            return Ok(engine);
+        }
+        if self.settings.hooks.futex_wait.is_none() {
+            return Err(Error::new(
+                ErrorKind::UnsupportedFeature,
+                "it needs shared memory, and threads are not provided",
+            ));
+        }
+        let engine = wasmtime::Engine::new(&self.settings.threads()?).map_err(|error| {
+            Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for programs with threads", &error)
+        })?;
+        Ok(self.threads.get_or_init(|| engine))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -373,6 +422,9 @@ pub unsafe extern "C" fn weft_engine_increment_epoch(engine: *const Engine) {
     engine.core.increment_epoch();
     if let Some(components) = engine.components.get() {
         components.increment_epoch();
+    }
+    if let Some(threads) = engine.threads.get() {
+        threads.increment_epoch();
     }
 }
 

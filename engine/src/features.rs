@@ -18,8 +18,7 @@ const fn off(name: &'static str, flag: WasmFeatures) -> Proposal {
     Proposal { name, flag, default: false }
 }
 
-/// What the engine can do. Off by default: what Wasmtime does not call stable, and threads, because nobody would provide the threads yet. New ones
-/// go to the end, as the order is part of the ABI.
+/// What the engine can do. Off by default: what Wasmtime does not call stable. New ones go to the end, as the order is part of the ABI.
 pub const PROPOSALS: &[Proposal] = &[
     on("bulk-memory", WasmFeatures::BULK_MEMORY),
     on("multi-value", WasmFeatures::MULTI_VALUE),
@@ -33,11 +32,15 @@ pub const PROPOSALS: &[Proposal] = &[
     on("function-references", WasmFeatures::FUNCTION_REFERENCES),
     on("gc", WasmFeatures::GC),
     on("exceptions", WasmFeatures::EXCEPTIONS),
-    off("threads", WasmFeatures::THREADS),
+    on("threads", WasmFeatures::THREADS),
     off("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     off("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     off("stack-switching", WasmFeatures::STACK_SWITCHING),
 ];
+
+/// The bit of threads, which more than the compiler has to do with.
+pub const THREADS: u64 = 1 << 12;
+const _: () = assert!(matches!(PROPOSALS[12].name.as_bytes(), b"threads"));
 
 /// Older than the list above; every engine has them.
 pub const ALWAYS: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL

@@ -1,14 +1,16 @@
 //! The data of a store: everything that host functions and Wasmtime's callbacks know about the process whose guest is running.
 
 use crate::backtrace::{Backtrace, no_backtrace};
+use crate::call::CallConfig;
 use crate::error::Error;
 use crate::hooks::Decision;
-use crate::limits::Limiter;
+use crate::limits::{CountersRef, Limiter};
 use crate::shared::{ProgramRef, SharedRef};
+use crate::threads::Group;
 use crate::waker::YieldNow;
 use crate::wasi::WasiConfig;
 use std::sync::Arc;
-use wasmtime::{AsContext, Memory, Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{AsContext, Caller, Extern, Memory, SharedMemory, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
@@ -17,17 +19,56 @@ pub struct Guest {
     pub program: ProgramRef,
     pub limiter: Limiter,
     pub wasi: Wasi,
-    /// The memory that the main instance exports as "memory", once it is instantiated; saves looking it up by name.
-    pub memory: Option<Memory>,
+    /// The memory that the main instance exports as "memory", once it is instantiated, or the first that its threads share; saves looking it up by name.
+    pub memory: Option<GuestMemoryRef>,
+    /// What the threads of the process share; None without threads.
+    pub group: Option<Arc<Group>>,
     /// Whether the store runs a component: then futures between the call and the guest have wakers of their own.
     pub component: bool,
     /// Fuel given at start, if the engine counts fuel.
     pub fuel: Option<u64>,
 }
 
+impl Guest {
+    /// For a store that is only there to define things in, and never runs anything.
+    pub fn for_linking() -> Guest {
+        let limits = CallConfig::DEFAULT.limits;
+        Guest {
+            shared: SharedRef::dangling(),
+            program: ProgramRef::dangling(),
+            limiter: Limiter::new(limits, CountersRef(std::ptr::null_mut())),
+            wasi: Wasi::None,
+            memory: None,
+            group: None,
+            component: false,
+            fuel: None,
+        }
+    }
+}
+
+/// The memory that host functions work on.
+#[derive(Clone)]
+pub enum GuestMemoryRef {
+    Own(Memory),
+    Shared(SharedMemory),
+}
+
+/// The memory that host functions called by `caller` work on.
+pub fn memory_of(caller: &mut Caller<'_, Guest>) -> Option<GuestMemoryRef> {
+    if let Some(memory) = &caller.data().memory {
+        return Some(memory.clone());
+    }
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Some(GuestMemoryRef::Own(memory)),
+        Some(Extern::SharedMemory(memory)) => Some(GuestMemoryRef::Shared(memory)),
+        _ => None,
+    }
+}
+
 /// WASI state of a process: of preview 1 (core modules), which contains that of 0.2 and 0.3 (components).
 pub enum Wasi {
-    /// The program does not import WASI; or a preview 1 function runs that has taken the state out, so that it borrows nothing from the store.
+    /// The program does not import WASI; or a preview 1 function runs that has taken the state out, so that it borrows nothing from the store; or the process has
+    /// threads, which share another one (see `World`).
     None,
     /// To be made on first use: it takes a microsecond and five kilobytes, and many programs only sleep, yield and exit.
     Later(Option<Arc<WasiConfig>>),
@@ -137,7 +178,7 @@ pub fn serve_backtrace(store: impl AsContext<Data = Guest>) {
     let store = store.as_context();
     if store.data().shared.backtrace_wanted() {
         let guest = store.data();
-        let backtrace = Backtrace::capture(&store, guest.program.module().frame_name());
+        let backtrace = Backtrace::capture(&store, guest.program.module());
         guest.shared.serve(Some(&backtrace));
     }
 }

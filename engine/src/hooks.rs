@@ -22,6 +22,36 @@ pub const WRITE_STOP: i64 = -2;
 /// Answer of the `read` hook: nothing yet; the task was registered and will be woken.
 pub const READ_PENDING: i64 = -1;
 
+/// Answer of the `futex_wait` hook.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FutexPoll {
+    /// A `futex_notify` took it out of the queue.
+    Woken = 0,
+    /// The word was not what the guest expected.
+    NotEqual = 1,
+    /// The time is over.
+    TimedOut = 2,
+    /// It is queued; the task will be woken.
+    Pending = 3,
+}
+
+/// A wait of a guest on a word of its shared memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FutexWait {
+    /// Of the word, aligned to its size, valid while a thread of the process lives.
+    pub address: *const c_void,
+    /// What the guest calls it, for people.
+    pub guest_address: u64,
+    /// 4 or 8.
+    pub bytes: u32,
+    /// What the word has to be for the guest to wait.
+    pub expected: u64,
+    /// Nanoseconds; negative = for ever.
+    pub timeout_ns: i64,
+}
+
 /// The table of functions that the engine calls. Copied by `weft_engine_new`.
 ///
 /// `task` is what was passed to `weft_call_poll`, `process` what was passed to `weft_call_new`. Unless said otherwise a hook is
@@ -66,6 +96,25 @@ pub struct Hooks {
     /// The guest stops waiting for the sleep (its call is dropped): release `op`. Called at most once, only with the non-NULL `op` of a pending sleep; from the thread
     /// that polls or drops the call. Required if `sleep` is given.
     pub sleep_drop: Option<unsafe extern "C-unwind" fn(process: *mut c_void, op: *mut c_void)>,
+    /// A guest thread waits on a word of shared memory (`memory.atomic.wait32`, `wait64`). First call: `*op` is NULL; the word is compared and the thread queued in one step. When
+    /// pending it leaves its state in `*op`, and is called again with it after a wake-up; else `*op` is NULL afterwards. The word is accessed atomically: the guest's
+    /// threads change it. NULL = programs with threads are refused.
+    pub futex_wait: Option<
+        unsafe extern "C-unwind" fn(
+            process: *mut c_void,
+            wait: *const FutexWait,
+            task: *mut c_void,
+            op: *mut *mut c_void,
+        ) -> FutexPoll,
+    >,
+    /// The guest thread stops waiting (its call is dropped): release `op`. As `sleep_drop`.
+    pub futex_drop: Option<unsafe extern "C-unwind" fn(process: *mut c_void, op: *mut c_void)>,
+    /// Wakes up to `count` threads that wait on the word, the longest waiting first; returns how many (`memory.atomic.notify`).
+    pub futex_notify:
+        Option<unsafe extern "C-unwind" fn(process: *mut c_void, address: *const c_void, count: u32) -> u32>,
+    /// A guest calls `wasi.thread-spawn`: makes a call for the new thread with `weft_call_new_thread` and sees to it that it is polled. Returns the thread's id (1 to 2^29 - 1),
+    /// or a negative number, which the guest gets as an error.
+    pub thread_spawn: Option<unsafe extern "C-unwind" fn(process: *mut c_void, argument: i32) -> i32>,
     /// The monotonic clock that the guest sees, in nanoseconds; its deadlines are of the same clock. NULL = CLOCK_MONOTONIC.
     pub monotonic_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void) -> u64>,
     /// The wall clock that the guest sees, in nanoseconds since 1970 (UTC). NULL = CLOCK_REALTIME.
@@ -84,6 +133,10 @@ impl Hooks {
         read: None,
         sleep: None,
         sleep_drop: None,
+        futex_wait: None,
+        futex_drop: None,
+        futex_notify: None,
+        thread_spawn: None,
         monotonic_now: None,
         wall_now: None,
     };

@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind, guard};
 use crate::features;
 use crate::module::{ModuleKind, RUN_INTERFACE, binary};
 use crate::provide;
+use crate::rewrite;
+use crate::threads;
 use serde_json::{Value, json};
 use wasmparser::types::{EntityType, Types};
 use wasmparser::{Encoding, Parser, Payload, Validator};
@@ -26,6 +28,11 @@ struct Found {
     entry: Option<String>,
     /// Exported functions, from which one could be called by name.
     callable: bool,
+    /// It has a shared memory, for threads to work on.
+    threads: bool,
+    /// It starts threads, and exports what they begin with.
+    spawns: bool,
+    thread_entry: bool,
     obstacles: Vec<String>,
 }
 
@@ -47,11 +54,17 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
     let types =
         Validator::new_with_features(features::flags(features::all_bits())).validate_all(&wasm).map_err(invalid)?;
     let component = kind == ModuleKind::Component;
-    let mut found = Found::default();
+    let threads = !component && rewrite::has_shared_memory(&wasm).unwrap_or(false);
+    let mut found = Found { threads, ..Found::default() };
     read(&wasm, component, &types, abilities, &mut found).map_err(invalid)?;
     let off = features::names(needed & !abilities.features);
     for name in &off {
         found.obstacles.push(format!("it needs the WebAssembly proposal {name}, which is switched off"));
+    }
+    if found.spawns && !found.thread_entry {
+        found.obstacles.push(
+            "it starts threads, but exports no function wasi_thread_start(i32, i32) for them to begin with".to_string(),
+        );
     }
     if found.entry.is_none() && !found.callable {
         found.obstacles.push("it has no entry point, and no function that could be called by name".to_string());
@@ -68,6 +81,7 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
         "exports": found.exports,
         "memories": found.memories,
         "tables": found.tables,
+        "threads": found.threads,
         "features": features::names(needed),
         "functions": found.functions,
         "code_bytes": found.code_bytes,
@@ -129,6 +143,7 @@ fn read(
                     let ty = types.as_ref().entity_type_from_export(&export);
                     if matches!(ty, Some(EntityType::Func(_))) {
                         found.callable = true;
+                        found.thread_entry |= export.name == threads::ENTRY && show(types, ty) == "(i32, i32) -> ()";
                         if matches!(export.name, "_start") {
                             found.entry = Some(export.name.to_string());
                         }
@@ -181,7 +196,13 @@ fn add_core_import(found: &mut Found, types: &Types, import: &wasmparser::Import
     let (module, name) = (import.module, import.name);
     let ty = types.as_ref().entity_type_from_import(import);
     // By the same name something else than a function is something else.
-    let provider = provide::core(module, name).filter(|_| matches!(ty, Some(EntityType::Func(_))));
+    let provider = match ty {
+        Some(EntityType::Func(_)) if found.threads => provide::threaded(module, name),
+        Some(EntityType::Func(_)) => provide::core(module, name),
+        Some(EntityType::Memory(memory)) if memory.shared && (module, name) == threads::MEMORY => Some("wasi threads"),
+        _ => None,
+    };
+    found.spawns |= (module, name) == (threads::SPAWN_MODULE, threads::SPAWN_NAME);
     if provider.is_none() {
         found.obstacles.push(format!("nobody provides its import {module}.{name}: {}", provide::hint(module, name)));
     }

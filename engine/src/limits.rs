@@ -3,6 +3,7 @@
 
 use crate::call::{Counters, Limits, UNLIMITED};
 use crate::outcome::LimitKind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The error that ends a call at a limit.
@@ -42,6 +43,8 @@ pub struct Limiter {
     memory_growing: u64,
     table_growing: u64,
     host_calls: u64,
+    /// What the memories of all threads of the process take together; None without threads.
+    together: Option<Arc<MemoryTotal>>,
     /// The last growth of memory that went beyond the limit.
     refused: Option<LimitReached>,
 }
@@ -64,12 +67,75 @@ impl CountersRef {
         }
     }
 
+    /// Raises the field to `value`. Several threads may.
+    fn at_least(self, field: impl FnOnce(*mut Counters) -> *mut u64, value: u64) {
+        if !self.0.is_null() {
+            // SAFETY: as in `store`.
+            unsafe { AtomicU64::from_ptr(field(self.0)) }.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
     pub fn fuel_consumed(self, fuel: u64) {
         self.store(|counters| unsafe { &raw mut (*counters).fuel_consumed }, fuel);
     }
 }
 
+/// The memory of a process with threads: the memories that they share, and those of each.
+pub struct MemoryTotal {
+    limit: u64,
+    counters: CountersRef,
+    /// Written by all threads of the process. Relaxed: it is a count, and publishes nothing.
+    bytes: AtomicU64,
+}
+
+impl MemoryTotal {
+    pub fn new(limit: u64, counters: CountersRef) -> MemoryTotal {
+        MemoryTotal { limit, counters, bytes: AtomicU64::new(0) }
+    }
+
+    /// Counts `growth` bytes more, unless that were beyond the limit.
+    pub fn add(&self, growth: u64) -> Result<(), LimitReached> {
+        let mut bytes = self.bytes.load(Ordering::Relaxed);
+        loop {
+            let asked = bytes.saturating_add(growth);
+            if asked > self.limit {
+                return Err(LimitReached { kind: LimitKind::Memory, value: self.limit, asked });
+            }
+            match self.bytes.compare_exchange_weak(bytes, asked, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, asked);
+                    self.counters.at_least(|counters| unsafe { &raw mut (*counters).memory_bytes_max }, asked);
+                    return Ok(());
+                }
+                Err(now) => bytes = now,
+            }
+        }
+    }
+
+    pub fn remove(&self, bytes: u64) {
+        let left = self.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        self.counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, left);
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(together) = &self.together
+            && self.memory_bytes > 0
+        {
+            together.remove(self.memory_bytes);
+        }
+    }
+}
+
 impl Limiter {
+    /// Of one thread of a process with threads: memory is counted together with the others'.
+    pub fn of_thread(limits: Limits, counters: CountersRef, together: Arc<MemoryTotal>) -> Limiter {
+        let mut limiter = Limiter::new(limits, counters);
+        limiter.together = Some(together);
+        limiter
+    }
+
     pub fn new(limits: Limits, counters: CountersRef) -> Limiter {
         Limiter {
             limits,
@@ -79,6 +145,7 @@ impl Limiter {
             memory_growing: 0,
             table_growing: 0,
             host_calls: 0,
+            together: None,
             refused: None,
         }
     }
@@ -110,15 +177,23 @@ impl Limiter {
 
     fn memory_changed(&mut self, bytes: u64) {
         self.memory_bytes = bytes;
-        let counters = self.counters;
-        counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, bytes);
-        if !counters.0.is_null() {
-            // SAFETY: as in `store`. Only this thread writes, so that reading before writing loses nothing.
-            let max = unsafe { AtomicU64::from_ptr(&raw mut (*counters.0).memory_bytes_max) };
-            if bytes > max.load(Ordering::Relaxed) {
-                max.store(bytes, Ordering::Relaxed);
-            }
+        if self.together.is_some() {
+            return;
         }
+        self.counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, bytes);
+        self.counters.at_least(|counters| unsafe { &raw mut (*counters).memory_bytes_max }, bytes);
+    }
+
+    /// Whether `growth` bytes more are within the limit.
+    fn ask(&self, growth: u64) -> Result<(), LimitReached> {
+        if let Some(together) = &self.together {
+            return together.add(growth);
+        }
+        let asked = self.memory_bytes.saturating_add(growth);
+        if asked > self.limits.memory_bytes {
+            return Err(LimitReached { kind: LimitKind::Memory, value: self.limits.memory_bytes, asked });
+        }
+        Ok(())
     }
 }
 
@@ -134,19 +209,20 @@ impl wasmtime::ResourceLimiter for Limiter {
             return Ok(false);
         }
         let growth = (desired - current) as u64;
-        let asked = self.memory_bytes.saturating_add(growth);
-        if asked > self.limits.memory_bytes {
-            let limit = LimitReached { kind: LimitKind::Memory, value: self.limits.memory_bytes, asked };
+        if let Err(limit) = self.ask(growth) {
             self.refused = Some(limit);
             return Err(limit.into());
         }
         self.memory_growing = growth;
-        self.memory_changed(asked);
+        self.memory_changed(self.memory_bytes + growth);
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
         let growth = std::mem::take(&mut self.memory_growing);
+        if let Some(together) = &self.together {
+            together.remove(growth);
+        }
         self.memory_changed(self.memory_bytes - growth);
         Ok(())
     }

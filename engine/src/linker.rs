@@ -4,23 +4,67 @@ use crate::abi::{Str, Val, ValKind, ValPayload, slice};
 use crate::backtrace::Backtrace;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, guard};
-use crate::guest::{Guest, serve_backtrace};
+use crate::guest::{Guest, GuestMemoryRef, serve_backtrace};
 use crate::preview1;
 use crate::shared::{SharedRef, WaitName};
 use std::collections::HashSet;
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use wasmtime::{AsContext, Extern, FuncType, ValRaw, ValType};
+use wasmtime::{AsContext, FuncType, ValRaw, ValType};
 
 /// A set of host functions. Filled by one thread, then used by any.
 pub struct Linker {
     engine: Arc<Engine>,
     /// Preview 1, and on top of it what was defined here.
     functions: wasmtime::Linker<Guest>,
+    /// The same for programs with threads, which run on an engine of their own: made when the first one is linked.
+    threaded: OnceLock<wasmtime::Linker<Guest>>,
     defined: HashSet<(String, String)>,
+    definitions: Vec<Definition>,
+}
+
+/// A host function as it was defined, to be entered into the linker of either engine.
+#[derive(Clone)]
+enum Definition {
+    Immediate(Arc<Immediate>),
+    Waiting(Arc<Waiting>),
+}
+
+struct Immediate {
+    signature: Signature,
+    function: unsafe extern "C-unwind" fn(
+        *mut c_void,
+        *mut c_void,
+        *mut Caller,
+        *const Val,
+        usize,
+        *mut Val,
+        usize,
+    ) -> *mut Error,
+    env: Env,
+    full_name: String,
+}
+
+struct Waiting {
+    signature: Signature,
+    poll: unsafe extern "C-unwind" fn(
+        *mut c_void,
+        *mut c_void,
+        *mut Caller,
+        *mut *mut c_void,
+        *const Val,
+        usize,
+        *mut Val,
+        usize,
+        *mut c_void,
+        *mut *mut Error,
+    ) -> HostPoll,
+    drop: HostDropFn,
+    env: Env,
+    name: WaitName,
 }
 
 /// The guest that called a host function; valid only during that call. (A `wasmtime::Caller` in disguise: see `CallerPointer`.)
@@ -272,61 +316,41 @@ impl Signature {
     }
 }
 
-impl Linker {
-    fn new(engine: Arc<Engine>) -> Result<Linker, Error> {
-        let mut functions = wasmtime::Linker::new(engine.core());
-        preview1::add_to_linker(&mut functions)
-            .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide WASI preview 1", &error))?;
-        functions.allow_shadowing(true);
-        Ok(Linker { engine, functions, defined: HashSet::new() })
-    }
-
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
-    }
-
-    pub(crate) fn functions(&self) -> &wasmtime::Linker<Guest> {
-        &self.functions
-    }
-
-    pub(crate) fn defines(&self, module: &str, name: &str) -> bool {
-        self.defined.contains(&(module.to_string(), name.to_string()))
-    }
-
-    fn enter(&mut self, signature: &Signature) -> Result<(), Error> {
-        let (module, name) = (&signature.module, &signature.name);
-        if self.defined.insert((module.clone(), name.clone())) {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::BadArgument, format!("the host function {module}.{name} is defined twice")))
-    }
-
-    fn define(&mut self, signature: Signature, function: HostFn, env: Env) -> Result<(), Error> {
-        let Some(function) = function else {
-            return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
+impl Definition {
+    fn enter(&self, linker: &mut wasmtime::Linker<Guest>, engine: &wasmtime::Engine) -> Result<(), Error> {
+        let entered = match self {
+            Definition::Immediate(immediate) => immediate.clone().enter(linker, engine),
+            Definition::Waiting(waiting) => waiting.clone().enter(linker, engine),
         };
-        self.enter(&signature)?;
-        let ty = signature.ty(self.engine.core());
-        let (module, name) = (signature.module.clone(), signature.name.clone());
-        let full_name = format!("{module}.{name}");
+        entered.map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))
+    }
+}
+
+impl Immediate {
+    fn enter(
+        self: Arc<Immediate>,
+        linker: &mut wasmtime::Linker<Guest>,
+        engine: &wasmtime::Engine,
+    ) -> wasmtime::Result<()> {
+        let ty = self.signature.ty(engine);
+        let me = self.clone();
         let host = move |mut caller: wasmtime::Caller<'_, Guest>, raw: &mut [MaybeUninit<ValRaw>]| {
-            let env = &env;
             let guest = caller.data_mut();
             guest.limiter.count_host_call();
             let process = guest.shared.process;
-            let args = signature.params.iter().zip(raw.iter()).map(|(kind, raw)| {
+            let args = me.signature.params.iter().zip(raw.iter()).map(|(kind, raw)| {
                 // SAFETY: Wasmtime passes the declared parameters.
                 from_raw(*kind, unsafe { raw.assume_init_ref() })
             });
             let mut args = Values::new(args);
             let args = args.as_mut_slice();
-            let mut results = Values::new(signature.results.iter().map(|kind| Val::zero(*kind)));
+            let mut results = Values::new(me.signature.results.iter().map(|kind| Val::zero(*kind)));
             let results = results.as_mut_slice();
             let pointer: CallerPointer<'_> = &raw mut caller;
             // SAFETY: arguments as promised in the header.
             let error = unsafe {
-                function(
-                    env.env,
+                (me.function)(
+                    me.env.env,
                     process,
                     pointer.cast(),
                     args.as_ptr(),
@@ -337,18 +361,158 @@ impl Linker {
             };
             if !error.is_null() {
                 // SAFETY: the function gave the error away.
-                return Err(unsafe { host_trap(error, &full_name) });
+                return Err(unsafe { host_trap(error, &me.full_name) });
             }
-            for ((kind, value), raw) in signature.results.iter().zip(results).zip(raw) {
+            for ((kind, value), raw) in me.signature.results.iter().zip(results).zip(raw) {
                 // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
                 raw.write(unsafe { to_raw(*kind, value) });
             }
             Ok(())
         };
         // SAFETY: `host` reads and writes values as `ty` says, which was made from the same signature.
-        unsafe { self.functions.func_new_unchecked(&module, &name, ty, host) }
-            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))?;
+        unsafe { linker.func_new_unchecked(&self.signature.module, &self.signature.name, ty, host) }?;
         Ok(())
+    }
+}
+
+impl Waiting {
+    fn enter(
+        self: Arc<Waiting>,
+        linker: &mut wasmtime::Linker<Guest>,
+        engine: &wasmtime::Engine,
+    ) -> wasmtime::Result<()> {
+        let ty = self.signature.ty(engine);
+        // In an Arc for the future, which cannot borrow from the closure that makes it.
+        let state = self.clone();
+        linker.func_new_async(&self.signature.module, &self.signature.name, ty, move |caller, params, results| {
+            let state = state.clone();
+            Box::new(async move { state.call(caller, params, results).await })
+        })?;
+        Ok(())
+    }
+
+    async fn call(
+        &self,
+        mut caller: wasmtime::Caller<'_, Guest>,
+        params: &[wasmtime::Val],
+        results: &mut [wasmtime::Val],
+    ) -> wasmtime::Result<()> {
+        let kinds = &self.signature.results;
+        let guest = caller.data_mut();
+        guest.limiter.count_host_call();
+        let shared = guest.shared;
+        let mut args = Values::new(
+            params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared")),
+        );
+        let mut values = Values::new(kinds.iter().map(|kind| Val::zero(*kind)));
+        let mut operation = Operation { op: std::ptr::null_mut(), drop: self.drop, env: &self.env, shared };
+        let mut waited = false;
+        poll_fn(|_| {
+            if waited {
+                serve_backtrace(&caller);
+            }
+            let (args, values) = (args.as_mut_slice(), values.as_mut_slice());
+            let pointer: CallerPointer<'_> = &raw mut caller;
+            let mut error = std::ptr::null_mut();
+            // SAFETY: arguments as promised in the header.
+            let answer = unsafe {
+                (self.poll)(
+                    operation.env(),
+                    shared.process,
+                    pointer.cast(),
+                    operation.slot(),
+                    args.as_ptr(),
+                    args.len(),
+                    values.as_mut_ptr(),
+                    values.len(),
+                    shared.task.get(),
+                    &raw mut error,
+                )
+            };
+            match answer {
+                HostPoll::Pending => {
+                    shared.set_waiting_for(Some(&self.name));
+                    waited = true;
+                    Poll::Pending
+                }
+                HostPoll::Ready => Poll::Ready(Ok(())),
+                // SAFETY: the function gave the error away.
+                HostPoll::Trap => Poll::Ready(Err(unsafe { host_trap(error, &self.name.text) })),
+            }
+        })
+        .await?;
+        if waited {
+            shared.set_waiting_for(None);
+        }
+        for ((kind, value), result) in kinds.iter().zip(values.as_mut_slice()).zip(results) {
+            // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
+            *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
+        }
+        Ok(())
+    }
+}
+
+impl Linker {
+    fn new(engine: Arc<Engine>) -> Result<Linker, Error> {
+        let mut functions = wasmtime::Linker::new(engine.core());
+        preview1::add_to_linker(&mut functions)
+            .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide WASI preview 1", &error))?;
+        functions.allow_shadowing(true);
+        Ok(Linker { engine, functions, threaded: OnceLock::new(), defined: HashSet::new(), definitions: Vec::new() })
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn functions(&self) -> &wasmtime::Linker<Guest> {
+        &self.functions
+    }
+
+    /// For programs with threads: everything but their memories.
+    pub(crate) fn threaded(&self) -> Result<&wasmtime::Linker<Guest>, Error> {
+        if let Some(linker) = self.threaded.get() {
+            return Ok(linker);
+        }
+        let engine = self.engine.threads()?;
+        let mut linker = wasmtime::Linker::new(engine);
+        preview1::add_to_threaded_linker(&mut linker)
+            .and_then(|()| crate::threads::add_to_linker(&mut linker))
+            .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide guest threads", &error))?;
+        linker.allow_shadowing(true);
+        for definition in &self.definitions {
+            definition.enter(&mut linker, engine)?;
+        }
+        Ok(self.threaded.get_or_init(|| linker))
+    }
+
+    pub(crate) fn defines(&self, module: &str, name: &str) -> bool {
+        self.defined.contains(&(module.to_string(), name.to_string()))
+    }
+
+    fn add(&mut self, definition: Definition) -> Result<(), Error> {
+        let signature = match &definition {
+            Definition::Immediate(immediate) => &immediate.signature,
+            Definition::Waiting(waiting) => &waiting.signature,
+        };
+        let (module, name) = (&signature.module, &signature.name);
+        if !self.defined.insert((module.clone(), name.clone())) {
+            let message = format!("the host function {module}.{name} is defined twice");
+            return Err(Error::new(ErrorKind::BadArgument, message));
+        }
+        definition.enter(&mut self.functions, self.engine.core())?;
+        self.definitions.push(definition);
+        // Made anew with it, should somebody define functions after a program was linked.
+        self.threaded = OnceLock::new();
+        Ok(())
+    }
+
+    fn define(&mut self, signature: Signature, function: HostFn, env: Env) -> Result<(), Error> {
+        let Some(function) = function else {
+            return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
+        };
+        let full_name = format!("{}.{}", signature.module, signature.name);
+        self.add(Definition::Immediate(Arc::new(Immediate { signature, function, env, full_name })))
     }
 
     fn define_async(
@@ -361,71 +525,8 @@ impl Linker {
         let Some(poll) = poll else {
             return Err(Error::new(ErrorKind::BadArgument, "the host function is NULL"));
         };
-        self.enter(&signature)?;
-        let ty = signature.ty(self.engine.core());
-        let (module, name) = (signature.module.clone(), signature.name.clone());
-        // In an Arc for the future, which cannot borrow from the closure that makes it.
-        let state = Arc::new((env, WaitName { text: format!("{module}.{name}") }, signature.results));
-        self.functions
-            .func_new_async(&module, &name, ty, move |mut caller, params, results| {
-                let state = state.clone();
-                Box::new(async move {
-                    let (env, wait_name, kinds) = &*state;
-                    let guest = caller.data_mut();
-                    guest.limiter.count_host_call();
-                    let shared = guest.shared;
-                    let mut args = Values::new(
-                        params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared")),
-                    );
-                    let mut values = Values::new(kinds.iter().map(|kind| Val::zero(*kind)));
-                    let mut operation = Operation { op: std::ptr::null_mut(), drop, env, shared };
-                    let mut waited = false;
-                    poll_fn(|_| {
-                        if waited {
-                            serve_backtrace(&caller);
-                        }
-                        let (args, values) = (args.as_mut_slice(), values.as_mut_slice());
-                        let pointer: CallerPointer<'_> = &raw mut caller;
-                        let mut error = std::ptr::null_mut();
-                        // SAFETY: arguments as promised in the header.
-                        let answer = unsafe {
-                            poll(
-                                operation.env(),
-                                shared.process,
-                                pointer.cast(),
-                                operation.slot(),
-                                args.as_ptr(),
-                                args.len(),
-                                values.as_mut_ptr(),
-                                values.len(),
-                                shared.task.get(),
-                                &raw mut error,
-                            )
-                        };
-                        match answer {
-                            HostPoll::Pending => {
-                                shared.set_waiting_for(Some(wait_name));
-                                waited = true;
-                                Poll::Pending
-                            }
-                            HostPoll::Ready => Poll::Ready(Ok(())),
-                            // SAFETY: the function gave the error away.
-                            HostPoll::Trap => Poll::Ready(Err(unsafe { host_trap(error, &wait_name.text) })),
-                        }
-                    })
-                    .await?;
-                    if waited {
-                        shared.set_waiting_for(None);
-                    }
-                    for ((kind, value), result) in kinds.iter().zip(values.as_mut_slice()).zip(results) {
-                        // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
-                        *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
-                    }
-                    Ok(())
-                })
-            })
-            .map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))?;
-        Ok(())
+        let name = WaitName { text: format!("{}.{}", signature.module, signature.name) };
+        self.add(Definition::Waiting(Arc::new(Waiting { signature, poll, drop, env, name })))
     }
 }
 
@@ -510,22 +611,21 @@ pub unsafe extern "C" fn weft_linker_define_async(
     })
 }
 
-/// The memory that the calling guest exports as "memory": false if it exports none. Valid until the host function returns (ready or pending). In a host function.
+/// The memory that the calling guest exports as "memory", or that its threads share: false if there is none. Valid until the host function returns (ready or pending). In a host
+/// function. Memory that threads share may change while it is looked at: copy out once, then check the copy.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_caller_memory(caller: *mut Caller, base: *mut *mut u8, size: *mut usize) -> bool {
     debug_assert!(!caller.is_null() && !base.is_null() && !size.is_null());
     // SAFETY: made by `define` or `define_async` for the host function that is running.
     let caller = unsafe { &mut *caller.cast::<wasmtime::Caller<'_, Guest>>() };
-    let memory = match caller.data().memory {
-        Some(memory) => memory,
-        None => match caller.get_export("memory") {
-            Some(Extern::Memory(memory)) => memory,
-            _ => return false,
-        },
+    let (data, bytes) = match crate::guest::memory_of(caller) {
+        Some(GuestMemoryRef::Own(memory)) => (memory.data_ptr(&*caller), memory.data_size(&*caller)),
+        Some(GuestMemoryRef::Shared(memory)) => (memory.data().as_ptr().cast_mut().cast(), memory.data_size()),
+        None => return false,
     };
     unsafe {
-        base.write(memory.data_ptr(&*caller));
-        size.write(memory.data_size(&*caller));
+        base.write(data);
+        size.write(bytes);
     }
     true
 }
@@ -536,6 +636,6 @@ pub unsafe extern "C" fn weft_caller_backtrace(caller: *mut Caller) -> *mut Back
     debug_assert!(!caller.is_null());
     // SAFETY: as above.
     let caller = unsafe { &*caller.cast::<wasmtime::Caller<'_, Guest>>() };
-    let name = caller.as_context().data().program.module().frame_name();
-    Box::into_raw(Box::new(Backtrace::capture(caller, name)))
+    let program = caller.as_context().data().program;
+    Box::into_raw(Box::new(Backtrace::capture(caller, program.module())))
 }

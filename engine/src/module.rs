@@ -5,6 +5,8 @@ use crate::cache::Key;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, chain, guard};
 use crate::features;
+use crate::origin::Origin;
+use crate::rewrite::{self, Damaged, Side};
 use std::borrow::Cow;
 use std::sync::Arc;
 use wasmtime::component::Component;
@@ -55,10 +57,15 @@ pub struct ModuleOptions {
 pub struct Module {
     engine: Arc<Engine>,
     code: Code,
+    /// What the code was made from, if that was rewritten first: modules whose processes may have threads.
+    origin: Option<Origin>,
     name: String,
     entry: Entry,
     from_cache: bool,
 }
+
+/// Machine code, and what has to be kept with it.
+type Compiled = (Code, Option<Origin>);
 
 pub(crate) enum Code {
     Core(wasmtime::Module),
@@ -69,14 +76,14 @@ pub(crate) enum Code {
 pub(crate) const RUN_INTERFACE: &str = "wasi:cli/run@";
 
 impl Module {
-    fn new(engine: Arc<Engine>, code: Code, name: &str, from_cache: bool) -> Module {
+    fn new(engine: Arc<Engine>, (code, origin): Compiled, name: &str, from_cache: bool) -> Module {
         let entry = match &code {
             Code::Core(module) if is_function(module, "_start") => Entry::Start,
             Code::Core(module) if is_function(module, "_initialize") => Entry::Initialize,
             Code::Component(component) if run_interface(component).is_some() => Entry::ComponentCommand,
             _ => Entry::None,
         };
-        Module { engine, code, name: name.to_string(), entry, from_cache }
+        Module { engine, code, origin, name: name.to_string(), entry, from_cache }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -85,6 +92,16 @@ impl Module {
 
     pub(crate) fn code(&self) -> &Code {
         &self.code
+    }
+
+    /// Whether its processes may have threads.
+    pub(crate) fn threaded(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// What its backtraces are to be translated with.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// What backtraces call the module; None if each frame's own module name is better: several modules are in a component.
@@ -218,13 +235,32 @@ fn refusal(engine: &Engine, wasm: &[u8], error: &wasmtime::Error) -> Error {
     }
 }
 
+/// The engine that runs such code.
+fn engine_for(engine: &Engine, component: bool, threaded: bool) -> Result<&wasmtime::Engine, Error> {
+    match (component, threaded) {
+        (true, _) => engine.components(),
+        (false, true) => engine.threads(),
+        (false, false) => Ok(engine.core()),
+    }
+}
+
 fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Result<Module, Error> {
     // Messages say "it": who shows them knows what the file is called.
     let (wasm, kind) = binary(bytes)?;
     let component = kind == ModuleKind::Component;
-    let wasmtime = if component { engine.components()? } else { engine.core() };
+    // What cannot be read is for the engine to refuse.
+    let threads_known = engine.settings().features & features::THREADS != 0;
+    let threaded = !component && threads_known && rewrite::has_shared_memory(&wasm).unwrap_or(false);
+    let wasmtime = engine_for(&engine, component, threaded)?;
     let cache = engine.cache().filter(|_| use_cache);
-    let key = cache.map(|_| Key::new(wasmtime, if component { "component" } else { "core" }, &wasm));
+    let what = if component {
+        "component"
+    } else if threaded {
+        "threads"
+    } else {
+        "core"
+    };
+    let key = cache.map(|_| Key::new(wasmtime, what, &wasm));
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Some(code) = cache.load(key)
     {
@@ -234,33 +270,80 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
             Err(error) => cache.refuse(key, &error),
         }
     }
-    let compiled = match component {
-        true => Component::from_binary(wasmtime, &wasm).map(Code::Component),
-        false => wasmtime::Module::from_binary(wasmtime, &wasm).map(Code::Core),
+    let compiled = match (component, threaded) {
+        (true, _) => (Component::from_binary(wasmtime, &wasm).map(Code::Component), None),
+        (false, false) => (wasmtime::Module::from_binary(wasmtime, &wasm).map(Code::Core), None),
+        (false, true) => {
+            let rewritten = rewrite::rewrite(&wasm);
+            match rewritten {
+                Ok(Some(rewritten)) => (
+                    wasmtime::Module::from_binary(wasmtime, &rewritten.wasm).map(Code::Core),
+                    Some(Origin::new(rewritten.side)),
+                ),
+                // It must not run as it is.
+                Ok(None) => unreachable!("it has shared memory"),
+                Err(failure) => {
+                    return Err(match wasmtime::Module::validate(wasmtime, &wasm) {
+                        Err(error) => refusal(&engine, &wasm, &error),
+                        Ok(()) => Error::new(
+                            ErrorKind::UnsupportedFeature,
+                            format!("its threads cannot be provided: {failure}"),
+                        ),
+                    });
+                }
+            }
+        }
     };
-    let code = compiled.map_err(|error| refusal(&engine, &wasm, &error))?;
+    let code = compiled.0.map_err(|error| refusal(&engine, &wasm, &error))?;
+    let compiled = (code, compiled.1);
     if let (Some(cache), Some(key)) = (cache, &key)
-        && let Ok(bytes) = serialize(&code)
+        && let Ok(bytes) = serialize(&compiled.0, compiled.1.as_ref())
     {
         cache.store(key, &bytes);
     }
-    Ok(Module::new(engine.clone(), code, name, false))
+    Ok(Module::new(engine.clone(), compiled, name, false))
+}
+
+/// At the end of machine code that an `Origin` follows: the origin's size, and these bytes.
+const ORIGIN_MARK: &[u8; 8] = b"weftside";
+
+/// Takes the origin off machine code, if there is one.
+fn split(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), Damaged> {
+    let Some(rest) = bytes.strip_suffix(ORIGIN_MARK) else {
+        return Ok((bytes, None));
+    };
+    let (rest, size) = rest.split_last_chunk::<8>().ok_or(Damaged)?;
+    let size = usize::try_from(u64::from_le_bytes(*size)).map_err(|_| Damaged)?;
+    let at = rest.len().checked_sub(size).ok_or(Damaged)?;
+    let (code, origin) = rest.split_at(at);
+    Ok((code, Some(origin)))
 }
 
 /// # Safety
 /// `code` is what `serialize` returned, unchanged.
-unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8], component: bool) -> wasmtime::Result<Code> {
-    match component {
+unsafe fn deserialize(engine: &wasmtime::Engine, bytes: &[u8], component: bool) -> wasmtime::Result<Compiled> {
+    let (code, origin) = split(bytes)?;
+    let origin = origin.map(Side::decode).transpose()?.map(Origin::new);
+    let code = match component {
         true => unsafe { Component::deserialize(engine, code) }.map(Code::Component),
         false => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Code::Core),
-    }
+    };
+    Ok((code?, origin))
 }
 
-fn serialize(code: &Code) -> wasmtime::Result<Vec<u8>> {
-    match code {
+fn serialize(code: &Code, origin: Option<&Origin>) -> wasmtime::Result<Vec<u8>> {
+    let mut bytes = match code {
         Code::Core(module) => module.serialize(),
         Code::Component(component) => component.serialize(),
+    }?;
+    if let Some(origin) = origin {
+        let before = bytes.len();
+        origin.side().encode(&mut bytes);
+        let size = (bytes.len() - before) as u64;
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(ORIGIN_MARK);
     }
+    Ok(bytes)
 }
 
 /// # Safety
@@ -318,7 +401,8 @@ pub unsafe extern "C" fn weft_module_load_precompiled(
             ModuleKind::PrecompiledComponent => true,
             _ => return Err(Error::new(ErrorKind::BadArgument, "it is not precompiled")),
         };
-        let wasmtime = if component { engine.components()? } else { engine.core() };
+        let threaded = matches!(split(bytes), Ok((_, Some(_))));
+        let wasmtime = engine_for(&engine, component, threaded)?;
         // SAFETY: passed on to the caller, see above.
         let code = unsafe { deserialize(wasmtime, bytes, component) }.map_err(|error| {
             let what = "it was precompiled by another version or for other settings; compile it anew";
@@ -336,7 +420,7 @@ pub unsafe extern "C" fn weft_module_serialize(module: *const Module, bytes: *mu
     debug_assert!(!module.is_null() && !bytes.is_null());
     guard(|| {
         let module = unsafe { &*module };
-        let code = serialize(&module.code).map_err(|error| {
+        let code = serialize(&module.code, module.origin.as_ref()).map_err(|error| {
             Error::from_wasmtime(ErrorKind::Internal, "its machine code cannot be written out", &error)
         })?;
         unsafe { bytes.write(give_bytes(code)) };
@@ -364,6 +448,13 @@ pub unsafe extern "C" fn weft_module_free(module: *const Module) {
 pub unsafe extern "C" fn weft_module_is_component(module: *const Module) -> bool {
     debug_assert!(!module.is_null());
     matches!(unsafe { &(*module).code }, Code::Component(_))
+}
+
+/// Whether its processes share memory between threads: it imports or defines a memory that is shared. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_module_has_threads(module: *const Module) -> bool {
+    debug_assert!(!module.is_null());
+    unsafe { &*module }.threaded()
 }
 
 /// How it is started. Any thread.

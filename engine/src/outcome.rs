@@ -172,7 +172,7 @@ impl Finished {
         // A start function runs before the guest is entered as far as the caller knows; its frames tell.
         let mut finished = Finished::classify(program, fuel, running || backtrace.is_some(), error);
         if let Some(backtrace) = backtrace {
-            finished.backtrace = Some(Box::new(Backtrace::new(backtrace, program.module().frame_name())));
+            finished.backtrace = Some(Box::new(Backtrace::new(backtrace, program.module())));
         }
         finished
     }

@@ -6,8 +6,9 @@ use crate::guest::Guest;
 use crate::linker::Linker;
 use crate::module::{Code, Module};
 use crate::provide;
-use std::sync::Arc;
-use wasmtime::InstancePre;
+use crate::threads;
+use std::sync::{Arc, Mutex};
+use wasmtime::{ExternType, FuncType, InstancePre, MemoryType, ModuleExport, SharedMemory, ValType};
 
 /// A module linked to host functions and WASI. Counted by reference; shared by all threads.
 pub struct Program {
@@ -24,9 +25,51 @@ pub(crate) enum ProgramKind {
 
 /// What is known about a core module once and for all its processes.
 pub(crate) struct CoreProgram {
-    pub pre: InstancePre<Guest>,
+    pub instance: Instances,
     pub memories: u64,
     pub tables: u64,
+}
+
+/// How instances of a core module are made.
+pub(crate) enum Instances {
+    /// All imports are known.
+    Linked(InstancePre<Guest>),
+    /// Threads share memory, which each process gets its own of: see `Group`.
+    Threaded(Threaded),
+}
+
+/// A module whose processes may have threads.
+pub(crate) struct Threaded {
+    pub module: wasmtime::Module,
+    /// Everything that it imports. Locked while a process adds its memories.
+    pub linker: Mutex<wasmtime::Linker<Guest>>,
+    pub memories: Vec<MemoryImport>,
+    /// What a thread begins with; None if the program starts none.
+    pub entry: Option<ModuleExport>,
+}
+
+/// A memory that the threads of a process share.
+pub(crate) struct MemoryImport {
+    pub module: String,
+    pub name: String,
+    pub ty: MemoryType,
+    /// Takes its place in the linker between processes.
+    pub placeholder: SharedMemory,
+}
+
+impl MemoryImport {
+    pub fn is_named_like(&self, other: &MemoryImport) -> bool {
+        (&self.module, &self.name) == (&other.module, &other.name)
+    }
+}
+
+impl CoreProgram {
+    pub fn threaded(&self) -> Option<&Threaded> {
+        match &self.instance {
+            Instances::Linked(_) => None,
+            Instances::Threaded(threaded) => Some(threaded),
+        }
+    }
 }
 
 impl Program {
@@ -37,7 +80,11 @@ impl Program {
         let (kind, wasi) = match module.code() {
             Code::Core(code) => {
                 let wasi = code.imports().any(|import| provide::is_wasi(import.module()));
-                (ProgramKind::Core(link_core(linker, code)?), wasi)
+                let core = match module.threaded() {
+                    false => link_core(linker, code)?,
+                    true => link_threaded(linker, code)?,
+                };
+                (ProgramKind::Core(core), wasi)
             }
             Code::Component(component) => (ProgramKind::Component(ComponentProgram::new(component)?), true),
         };
@@ -85,25 +132,99 @@ pub(crate) fn missing_imports(missing: &[(String, String)]) -> Error {
     .with_detail(all)
 }
 
-fn link_core(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+/// The imports that nobody provides.
+fn check_imports(linker: &Linker, code: &wasmtime::Module, provided: impl Fn(&str, &str) -> bool) -> Result<(), Error> {
     let missing: Vec<_> = code
         .imports()
         .filter(|import| !linker.defines(import.module(), import.name()))
-        .filter(|import| provide::core(import.module(), import.name()).is_none())
+        .filter(|import| !provided(import.module(), import.name()))
         .map(|import| (import.module().to_string(), import.name().to_string()))
         .collect();
-    if !missing.is_empty() {
-        return Err(missing_imports(&missing));
-    }
-    // All names are there: what can still be wrong are the types.
-    let pre = linker.functions().instantiate_pre(code).map_err(|error| {
-        let text = chain(&error);
-        let what = text.lines().collect::<Vec<_>>().join(": ");
-        Error::new(ErrorKind::MissingImport, format!("it imports something as another type than is provided: {what}"))
-            .with_detail(text)
-    })?;
+    if missing.is_empty() { Ok(()) } else { Err(missing_imports(&missing)) }
+}
+
+/// All names are there: what can still be wrong are the types.
+fn wrong_type(error: &wasmtime::Error) -> Error {
+    let text = chain(error);
+    let what = text.lines().collect::<Vec<_>>().join(": ");
+    Error::new(ErrorKind::MissingImport, format!("it imports something as another type than is provided: {what}"))
+        .with_detail(text)
+}
+
+fn link_core(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+    check_imports(linker, code, |module, name| provide::core(module, name).is_some())?;
+    let pre = linker.functions().instantiate_pre(code).map_err(|error| wrong_type(&error))?;
     let required = code.resources_required();
-    Ok(CoreProgram { pre, memories: required.num_memories.into(), tables: required.num_tables.into() })
+    Ok(CoreProgram {
+        instance: Instances::Linked(pre),
+        memories: required.num_memories.into(),
+        tables: required.num_tables.into(),
+    })
+}
+
+fn show_memory(ty: &MemoryType) -> String {
+    let maximum = ty.maximum().unwrap_or(u64::MAX);
+    format!("{} to {maximum} pages of {} bytes", ty.minimum(), ty.page_size())
+}
+
+fn link_threaded(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+    let mut memories = Vec::new();
+    let mut spawns = false;
+    for import in code.imports() {
+        let (module, name) = (import.module(), import.name());
+        spawns |= (module, name) == (threads::SPAWN_MODULE, threads::SPAWN_NAME);
+        if let ExternType::Memory(ty) = import.ty()
+            && ty.is_shared()
+        {
+            if (module, name) != threads::MEMORY && module != threads::MODULE {
+                return Err(missing_imports(&[(module.to_string(), name.to_string())]));
+            }
+            // Nothing of it is touched: it costs addresses only.
+            let placeholder = SharedMemory::new(code.engine(), ty.clone()).map_err(|error| {
+                let what = format!("there is no room for its shared memory {module}.{name} ({})", show_memory(&ty));
+                Error::from_wasmtime(ErrorKind::ResourceExhausted, &what, &error)
+            })?;
+            memories.push(MemoryImport { module: module.to_string(), name: name.to_string(), ty, placeholder });
+        }
+    }
+    check_imports(linker, code, |module, name| {
+        let memory = memories.iter().any(|memory| (memory.module.as_str(), memory.name.as_str()) == (module, name));
+        memory || provide::threaded(module, name).is_some()
+    })?;
+    let entry = code.get_export(threads::ENTRY);
+    let is_entry = |ty: &FuncType| {
+        ty.results().len() == 0 && ty.params().len() == 2 && ty.params().all(|param| matches!(param, ValType::I32))
+    };
+    let entry = match entry {
+        Some(ExternType::Func(ty)) if is_entry(&ty) => code.get_export_index(threads::ENTRY),
+        _ if !spawns => None,
+        None => {
+            let message = "it imports wasi.thread-spawn, but does not export wasi_thread_start, with which its threads would begin";
+            return Err(Error::new(ErrorKind::NoEntryPoint, message));
+        }
+        Some(_) => {
+            let message = "it imports wasi.thread-spawn, but exports wasi_thread_start as something else than a function \
+                           that takes two 32-bit integers and returns nothing";
+            return Err(Error::new(ErrorKind::NoEntryPoint, message));
+        }
+    };
+    let mut linker = linker.threaded()?.clone();
+    linker.allow_shadowing(true);
+    // The types of all imports are compared now, and not when the first process starts.
+    let mut store = wasmtime::Store::new(code.engine(), Guest::for_linking());
+    for import in &memories {
+        linker
+            .define(&mut store, &import.module, &import.name, import.placeholder.clone())
+            .map_err(|error| wrong_type(&error))?;
+    }
+    linker.instantiate_pre(code).map_err(|error| wrong_type(&error))?;
+    let required = code.resources_required();
+    let threaded = Threaded { module: code.clone(), linker: Mutex::new(linker), memories, entry };
+    Ok(CoreProgram {
+        instance: Instances::Threaded(threaded),
+        memories: required.num_memories.into(),
+        tables: required.num_tables.into(),
+    })
 }
 
 /// Links `module`: host functions of `linker` first, then WASI if the module imports it (preview 1 for core modules, 0.2 and 0.3 for components). Keeps the module alive.

@@ -1,6 +1,7 @@
 //! Who provides an import: what is built in, and what to tell people about the rest.
 
 use crate::preview1;
+use crate::threads;
 
 /// The functions of WASI preview 1 (a test compares them with what is linked).
 pub const PREVIEW1_FUNCTIONS: &[&str] = &[
@@ -70,6 +71,17 @@ pub fn core(module: &str, name: &str) -> Option<&'static str> {
     provided.then_some("wasi preview 1")
 }
 
+/// The same for a core module with threads; its memories aside.
+pub fn threaded(module: &str, name: &str) -> Option<&'static str> {
+    match (module, name) {
+        (threads::SPAWN_MODULE, threads::SPAWN_NAME) => Some("wasi threads"),
+        (threads::MODULE, _) => Some("weft threads"),
+        // Older than threads.
+        (preview1::MODULE_UNSTABLE, _) => None,
+        _ => core(module, name),
+    }
+}
+
 /// What is built in under this name, for a component: "wasi 0.2", "wasi 0.3" or nothing.
 pub fn component(name: &str) -> Option<&'static str> {
     if !WASI_PACKAGES.iter().any(|package| name.starts_with(package)) {
@@ -94,7 +106,11 @@ pub fn is_wasi(module: &str) -> bool {
 pub fn hint(module: &str, name: &str) -> String {
     match (module, name) {
         (preview1::MODULE | preview1::MODULE_UNSTABLE, _) => "WASI preview 1 has no function of that name".to_string(),
-        ("wasi", "thread-spawn" | "thread_spawn") => "it belongs to wasi-threads, which is not provided".to_string(),
+        (threads::SPAWN_MODULE, threads::SPAWN_NAME) => {
+            "threads need a shared memory to work on; link with --import-memory --shared-memory".to_string()
+        }
+        (threads::SPAWN_MODULE, "thread_spawn") => "in wasi-threads it is called thread-spawn".to_string(),
+        (threads::MODULE, _) => "the name is reserved".to_string(),
         ("gojs" | "go", _) => "it belongs to a browser; compile the Go program with GOOS=wasip1".to_string(),
         ("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__", _) => {
             "it belongs to wasm-bindgen's JavaScript; compile the program for wasm32-wasip1".to_string()
@@ -105,9 +121,7 @@ pub fn hint(module: &str, name: &str) -> String {
             "it belongs to Emscripten's JavaScript; compile the program with a WASI SDK or with -sSTANDALONE_WASM"
                 .to_string()
         }
-        ("env", "memory") => {
-            "the program that embeds it would have to, or, for threads, wasi-threads, which is not provided".to_string()
-        }
+        ("env", "memory") => "only a shared memory is, for threads; link with --shared-memory".to_string(),
         _ if module.starts_with("wasi:") => {
             "it belongs to WASI of another version, or to a part of it that is not provided".to_string()
         }

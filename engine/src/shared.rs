@@ -4,9 +4,11 @@
 use crate::backtrace::{Backtrace, BacktraceFn};
 use crate::hooks::Hooks;
 use crate::program::Program;
+use crate::threads::Group;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 /// The name of a host function, for `weft_call_waiting_for`. Lives as long as the program that can call it.
@@ -48,6 +50,8 @@ pub struct Shared {
     request_to: UnsafeCell<(BacktraceFn, *mut c_void)>,
     /// Wakers that are not ours (of futures inside futures) whose owners wait for a hook: a hook can only wake the task, so the next poll wakes them all.
     foreign: UnsafeCell<Vec<Waker>>,
+    /// What the threads of the process share, once there is any. Set by the first poll of the first thread, and when another one is made.
+    pub group: OnceLock<Arc<Group>>,
 }
 
 // SAFETY: the cells are only touched by the polling thread (see above), the rest is atomic.
@@ -70,6 +74,7 @@ impl Shared {
             component,
             request_to: UnsafeCell::new((None, std::ptr::null_mut())),
             foreign: UnsafeCell::new(Vec::new()),
+            group: OnceLock::new(),
         }
     }
 
@@ -186,6 +191,11 @@ unsafe impl<T: Sync> Sync for CallRef<T> {}
 impl<T> CallRef<T> {
     pub fn new(owned: &T) -> CallRef<T> {
         CallRef(owned)
+    }
+
+    /// Points to nothing: for a store that never runs anything.
+    pub fn dangling() -> CallRef<T> {
+        CallRef(std::ptr::NonNull::dangling().as_ptr())
     }
 }
 

@@ -4,11 +4,11 @@ use crate::abi::{Val, slice};
 use crate::call::CallConfig;
 use crate::component::{find_function, function_names, parse_args};
 use crate::error::{Error, ErrorKind};
-use crate::guest::Guest;
+use crate::guest::{Guest, GuestMemoryRef};
 use crate::linker::{from_wasmtime, to_wasmtime};
 use crate::module::Code;
 use crate::outcome::Finished;
-use crate::program::{CoreProgram, Program, ProgramKind};
+use crate::program::{CoreProgram, Instances, Program, ProgramKind};
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::{Extern, ExternType, Func, FuncType, Instance, ModuleExport, Store, TypedFunc, ValType};
 
@@ -22,6 +22,12 @@ pub enum Start {
         plain: bool,
         args: Vec<wasmtime::Val>,
         results: usize,
+    },
+    /// Another thread of a process that runs already.
+    Thread {
+        entry: ModuleExport,
+        id: i32,
+        argument: i32,
     },
     ComponentCommand,
     ComponentFunction {
@@ -87,6 +93,19 @@ impl Start {
         function(store, &instance, &entry).typed(&*store).map_err(|error| (false, error))
     }
 
+    /// The same for a thread.
+    pub async fn enter_thread(
+        entry: ModuleExport,
+        program: &Program,
+        store: &mut Store<Guest>,
+    ) -> Result<TypedFunc<(i32, i32), ()>, (bool, wasmtime::Error)> {
+        let ProgramKind::Core(core) = program.kind() else {
+            unreachable!("components have no threads");
+        };
+        let instance = instantiate(core, store, None).await?;
+        function(store, &instance, &entry).typed(&*store).map_err(|error| (false, error))
+    }
+
     /// Instantiates and calls. The flag of an error says whether the guest had been entered.
     pub async fn run(self, program: &Program, store: &mut Store<Guest>) -> Result<Finished, (bool, wasmtime::Error)> {
         match (self, program.kind()) {
@@ -112,11 +131,17 @@ async fn instantiate(
     store: &mut Store<Guest>,
     initialize: Option<ModuleExport>,
 ) -> Result<Instance, (bool, wasmtime::Error)> {
-    let instance = core.pre.instantiate_async(&mut *store).await.map_err(|error| (false, error))?;
+    let instance = match (&core.instance, store.data().group.clone()) {
+        (Instances::Linked(pre), _) => pre.instantiate_async(&mut *store).await,
+        (Instances::Threaded(_), Some(group)) => group.pre.instantiate_async(&mut *store).await,
+        (Instances::Threaded(_), None) => unreachable!("made before the first instance"),
+    }
+    .map_err(|error| (false, error))?;
     if core.memories > 0
+        && store.data().memory.is_none()
         && let Some(memory) = instance.get_memory(&mut *store, "memory")
     {
-        store.data_mut().memory = Some(memory);
+        store.data_mut().memory = Some(GuestMemoryRef::Own(memory));
     }
     if let Some(initialize) = initialize {
         let initialize = function(store, &instance, &initialize);

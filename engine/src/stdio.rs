@@ -4,7 +4,7 @@ use crate::guest::quiet;
 use crate::hooks::{READ_PENDING, WRITE_CLOSED};
 use crate::limits::LimitReached;
 use crate::outcome::LimitKind;
-use crate::shared::SharedRef;
+use crate::shared::{Shared, SharedRef};
 use crate::waker::wait_for_hook;
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -19,7 +19,7 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError};
 /// What may be written at any time when there is no `write_ready` hook.
 const WRITE_AT_ONCE: usize = 64 << 10;
 /// How much is read ahead of the guest at most.
-const READ_AT_ONCE: usize = 64 << 10;
+pub const READ_AT_ONCE: usize = 64 << 10;
 
 /// Why nothing more can be written.
 enum WriteEnd {
@@ -202,10 +202,54 @@ pub struct HookInput {
 }
 
 #[derive(Default)]
-struct Input {
+pub struct Input {
     /// Read, but not yet asked for by the guest.
     ahead: Bytes,
     ended: bool,
+}
+
+impl Input {
+    /// Reads ahead unless there is something already. True if there is now something to hand out: bytes, or the end. If not, and `task` says so, the task of the poll under way
+    /// will be woken.
+    pub fn fill(&mut self, shared: &Shared, task: bool) -> bool {
+        if !self.ahead.is_empty() || self.ended {
+            return true;
+        }
+        let Some(read) = shared.hooks().read else {
+            self.ended = true;
+            return true;
+        };
+        let task = if task { shared.task.get() } else { std::ptr::null_mut() };
+        let mut buffer = vec![0; READ_AT_ONCE];
+        // SAFETY: arguments as promised in the header.
+        match unsafe { read(shared.process, buffer.as_mut_ptr(), buffer.len(), task) } {
+            READ_PENDING => false,
+            count if count > 0 => {
+                buffer.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                self.ahead = buffer.into();
+                true
+            }
+            _ => {
+                self.ended = true;
+                true
+            }
+        }
+    }
+
+    /// There is nothing (more) to be read.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// What was read ahead, up to `size` bytes; empty at the end.
+    pub fn take(&mut self, size: usize) -> Bytes {
+        self.ahead.split_to(size.min(self.ahead.len()))
+    }
+
+    /// How much was read ahead.
+    pub fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
 }
 
 impl HookInput {
@@ -245,30 +289,8 @@ impl Reader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads ahead unless there is something already. True if there is now something to hand out: bytes, or the end.
     fn fill(&self, input: &mut Input, task: bool) -> bool {
-        if !input.ahead.is_empty() || input.ended {
-            return true;
-        }
-        let Some(read) = self.shared.hooks().read else {
-            input.ended = true;
-            return true;
-        };
-        let task = if task { self.shared.task.get() } else { std::ptr::null_mut() };
-        let mut buffer = vec![0; READ_AT_ONCE];
-        // SAFETY: arguments as promised in the header.
-        match unsafe { read(self.shared.process, buffer.as_mut_ptr(), buffer.len(), task) } {
-            READ_PENDING => false,
-            count if count > 0 => {
-                buffer.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-                input.ahead = buffer.into();
-                true
-            }
-            _ => {
-                input.ended = true;
-                true
-            }
-        }
+        input.fill(&self.shared, task)
     }
 
     fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {

@@ -55,6 +55,10 @@ impl WasiConfig {
         !self.dirs.is_empty()
     }
 
+    pub(crate) fn stdin(&self) -> Stdin {
+        self.stdin.unwrap_or(Stdin::Empty)
+    }
+
     /// The state of one process. Errors: Io, if a directory is gone by now.
     pub(crate) fn build(&self, shared: SharedRef) -> Result<Box<WasiP1Ctx>, Error> {
         let mut builder = WasiCtxBuilder::new();

@@ -13,10 +13,12 @@ namespace weft {
 struct TaskDump {
   std::uint64_t task_id = 0;
   std::uint64_t process_id = 0;  // 0: a task of the host
+  std::uint32_t thread_id = 0;   // of a guest; 0 is its first thread
   std::string name{};
-  std::string state{};   // "queued", "running", "parked"
-  std::string reason{};  // parked: what for ("sleep", "wasi fd_read", "process exit", …)
-  Duration since{0};     // in that state
+  std::string state{};        // "queued", "running", "parked"
+  std::string reason{};       // parked: what for ("sleep", "wasi fd_read", "process exit", …)
+  std::uint64_t address = 0;  // parked on a word of the guest's memory: which
+  Duration since{0};          // in that state
   Duration cpu_time{0};
   std::uint64_t switches = 0;
   std::uint64_t preemptions = 0;

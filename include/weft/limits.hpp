@@ -22,6 +22,7 @@ enum class LimitKind : std::uint8_t {
   kFuel,           // instructions, roughly: Wasmtime's fuel
   kStack,          // bytes of the guest's stack; set for the whole runtime (RuntimeOptions::stack_bytes)
   kOutput,         // bytes of captured output (streamed output is held back instead)
+  kThreads,        // guest threads; the guest is told, and the process goes on
 };
 
 std::string_view name_of(LimitKind kind) noexcept;  // "memory", "table elements", "cpu time", …
@@ -37,6 +38,8 @@ struct Limits {
   std::optional<Duration> wall_time{};    // starts at the spawn, also while the process is queued or parked
   std::optional<std::uint64_t> fuel{};    // needs RuntimeOptions::fuel
   std::uint64_t output_bytes = 1U << 20;  // output that may wait to be written, or that may be captured
+  // Guest threads at once, the first included. At the limit the guest's thread-spawn answers with an error.
+  std::optional<std::uint64_t> threads{};
 };
 
 struct Usage {
@@ -48,6 +51,9 @@ struct Usage {
   std::uint64_t preemptions = 0;       // of these, times its quantum was over
   std::uint64_t host_calls = 0;        // calls from the guest into the host
   std::uint64_t fuel = 0;              // consumed; 0 without RuntimeOptions::fuel
+  std::uint64_t threads = 0;           // guest threads now, the first included; 0 once it is over
+  std::uint64_t threads_max = 0;       // guest threads at most, at once
+  std::uint64_t threads_started = 0;   // guest threads in all
 };
 
 }  // namespace weft

@@ -70,6 +70,13 @@ struct Directory {
   bool read_only = false;
 };
 
+// What becomes of a process all of whose threads wait on memory without a time-out, so that nothing is left that could wake any of them.
+enum class OnDeadlock : std::uint8_t {
+  kReport,  // it ends (ExitKind::kDeadlocked), and its status says where each thread waits
+  kKill,    // it ends, without the report
+  kIgnore,  // it stays as it is, until somebody kills it
+};
+
 struct ProcessSpec {
   Module module{};
   std::string name{};                    // for people: dumps, traces, prefixes; empty: the module's name
@@ -84,6 +91,7 @@ struct ProcessSpec {
   std::vector<std::string> entry_text{};  // … or the same as text, converted by its signature
   Limits limits{};
   Priority priority = kPriorityNormal;
+  OnDeadlock on_deadlock = OnDeadlock::kReport;
 };
 
 // One frame of a guest's stack, innermost first.
@@ -105,6 +113,17 @@ enum class ExitKind : std::uint8_t {
   kKilled,        // somebody called kill()
   kLimitReached,  // see ExitStatus::limit
   kFailed,        // it could not be started: its memory, its data or its stack were not to be had
+  kDeadlocked,    // all its threads waited for each other: see ExitStatus::waiting
+};
+
+// A guest thread of a process that was found deadlocked.
+struct WaitingThread {
+  std::uint32_t thread = 0;    // its id; 0 is the first thread, where `main` runs
+  std::uint64_t address = 0;   // what it waits on, in the guest's memory
+  Duration waited{0};          // for how long by then
+  std::uint32_t value = 0;     // the 32 bits there
+  std::vector<Frame> stack{};  // where; empty beyond the first 64 threads
+  std::string holder{};        // who has it, when it looks like a mutex of a C library that says so; else empty
 };
 
 struct LimitReached {
@@ -115,14 +134,16 @@ struct LimitReached {
 
 struct ExitStatus {
   ExitKind kind = ExitKind::kReturned;
-  std::int32_t code = 0;                // kExited: as the guest said; else 0
-  std::vector<Value> results{};         // kReturned from an entry function
-  std::string result_text{};            // the same as text
-  std::string message{};                // one line for people; empty when all is well
-  std::string detail{};                 // more lines: the engine's own words on a trap or a failure
-  std::string killed_by{};              // kKilled: what kill() was told
-  std::optional<LimitReached> limit{};  // kLimitReached
-  std::vector<Frame> backtrace{};       // kTrapped, and limits reached inside the guest
+  std::int32_t code = 0;                 // kExited: as the guest said; else 0
+  std::vector<Value> results{};          // kReturned from an entry function
+  std::string result_text{};             // the same as text
+  std::string message{};                 // one line for people; empty when all is well
+  std::string detail{};                  // more lines: the engine's own words on a trap or a failure
+  std::string killed_by{};               // kKilled: what kill() was told
+  std::optional<LimitReached> limit{};   // kLimitReached
+  std::vector<Frame> backtrace{};        // kTrapped, and limits reached inside the guest
+  std::uint32_t thread = 0;              // the guest thread that ended the process; 0: the first one, or nobody
+  std::vector<WaitingThread> waiting{};  // kDeadlocked: its threads
   Usage usage{};
 
   bool success() const noexcept { return kind == ExitKind::kReturned || (kind == ExitKind::kExited && code == 0); }

@@ -34,15 +34,16 @@ struct RuntimeOptions {
   unsigned workers = 0;                             // OS threads that run tasks; 0: one per core this program may use
   Duration quantum = std::chrono::milliseconds(1);  // how long a task runs while others wait for its worker
   unsigned processes_max = 10'000;                  // alive at once; spawn() beyond it fails with kExhausted
-  std::uint64_t stack_bytes = 512U << 10;           // of each guest
-  std::uint64_t memory_bytes_max = 4ULL << 30;      // of linear memory, for any process; Limits::memory_bytes may say less
-  unsigned blocking_threads_max = 64;               // of the pool for blocking work
-  bool fuel = false;                                // count instructions, so that Limits::fuel works (costs about 20 %)
-  bool preemption = true;                   // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
-  bool cache = true;                        // keep compiled code on disk
-  std::filesystem::path cache_directory{};  // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
-  HostFunctions host{};                     // what guests may import beside WASI
-  bool trace = false;                       // record events for Runtime::trace()
+  unsigned threads_max = 12'000;                // guest threads alive at once, of all processes that have any, their first included
+  std::uint64_t stack_bytes = 512U << 10;       // of each guest
+  std::uint64_t memory_bytes_max = 4ULL << 30;  // of linear memory, for any process; Limits::memory_bytes may say less
+  unsigned blocking_threads_max = 64;           // of the pool for blocking work
+  bool fuel = false;                            // count instructions, so that Limits::fuel works (costs about 20 %)
+  bool preemption = true;                       // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
+  bool cache = true;                            // keep compiled code on disk
+  std::filesystem::path cache_directory{};      // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
+  HostFunctions host{};                         // what guests may import beside WASI
+  bool trace = false;                           // record events for Runtime::trace()
 };
 
 // What a shutdown left undone. Empty lists mean that all went well.
@@ -61,7 +62,8 @@ struct RuntimeStats {
   std::uint64_t preemptions = 0;
   std::uint64_t steals = 0;
   std::uint64_t blocking_threads = 0;
-  std::uint64_t timers = 0;  // waiting
+  std::uint64_t timers = 0;         // waiting
+  std::uint64_t guest_threads = 0;  // alive, of processes whose programs may have several
 };
 
 // A spec made ready once, to be spawned many times.

@@ -27,9 +27,11 @@ std::string to_text(const std::vector<TaskDump>& tasks) {
   for (const TaskDump& task : tasks) {
     text += fmt::format("\ntask {}", task.task_id);
     if (task.process_id != 0) text += fmt::format(", process {}", task.process_id);
+    if (task.thread_id != 0) text += fmt::format(", thread {}", task.thread_id);
     if (!task.name.empty()) text += fmt::format(" ({})", task.name);
     text += fmt::format(": {}", task.state);
     if (!task.reason.empty()) text += fmt::format(" in {}", task.reason);
+    if (task.address != 0) text += fmt::format(" on {:#x}", task.address);
     text += fmt::format(" for {}; priority {}, cpu {}, {} switches, {} preemptions\n", format_duration(task.since), task.priority,
                         format_duration(task.cpu_time), task.switches, task.preemptions);
     for (std::size_t index = 0; index < task.stack.size(); ++index)
@@ -54,9 +56,11 @@ std::string to_json(const std::vector<TaskDump>& tasks) {
     }
     array.push_back({{"task_id", task.task_id},
                      {"process_id", task.process_id},
+                     {"thread_id", task.thread_id},
                      {"name", task.name},
                      {"state", task.state},
                      {"reason", task.reason},
+                     {"address", task.address},
                      {"since", task.since.count()},
                      {"cpu_time", task.cpu_time.count()},
                      {"switches", task.switches},

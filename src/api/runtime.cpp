@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -54,6 +55,7 @@ Result<void> check(const RuntimeOptions& options) {
     return bad(fmt::format("a quantum of {}: choose between 10us and 10s", format_duration(options.quantum)));
   }
   if (options.processes_max == 0) return bad("room for 0 processes: at least 1 is needed");
+  if (options.threads_max == 0) return bad("room for 0 guest threads: at least 1 is needed");
   if (options.stack_bytes < (32U << 10) || options.stack_bytes > (1ULL << 30)) {
     return bad(fmt::format("a stack of {}: choose between 32 KiB and 1 GiB", format_size(options.stack_bytes)));
   }
@@ -135,6 +137,7 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   config.epochs = options.preemption;
   // One slot more a worker: a slot is given back a moment after its process was counted out.
   config.slots_max = options.processes_max + options.workers;
+  config.thread_slots_max = options.threads_max + options.workers;
   config.stack_bytes = options.stack_bytes;
   config.blocking_threads_max = options.blocking_threads_max;
   const std::uint64_t share = (kReservationBytesMax / config.slots_max) & ~(kWasmPageBytes - 1);
@@ -160,8 +163,8 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   if (Result<void> defined = guest::define_weft_module(**linker, options.host); !defined) return std::unexpected(defined.error());
   auto recorder = options.trace ? std::make_unique<sched::Recorder>(options.workers, kTraceEventsPerWorker) : nullptr;
 
-  auto environment =
-      std::make_shared<process::Environment>(std::move(*engine), std::move(*linker), std::move(recorder), options.processes_max);
+  auto environment = std::make_shared<process::Environment>(std::move(*engine), std::move(*linker), std::move(recorder),
+                                                            options.processes_max, options.threads_max);
   environment->entered.resize(options.workers);
   process::Environment* const raw = environment.get();
   sched::SchedulerConfig scheduling;
@@ -174,6 +177,10 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   scheduling.blocking.threads_max = options.blocking_threads_max;
   scheduling.recorder = environment->recorder.get();
   environment->scheduler_owner = std::make_unique<sched::Scheduler>(std::move(scheduling));
+  // Guests choose the addresses: which of them share a queue is not for them to know.
+  std::random_device random;
+  const std::uint64_t seed = (std::uint64_t{random()} << 32U) | random();
+  environment->futexes = std::make_unique<sync::FutexTable>(environment->scheduler().timers(), seed);
   if (Result<void> started = environment->scheduler().start(); !started) return std::unexpected(started.error());
 
   std::shared_ptr<State> state(new State(std::move(options), std::move(environment)), State::let_go);
@@ -257,6 +264,7 @@ RuntimeStats Runtime::stats() const {
   stats.steals = scheduling.steals;
   stats.blocking_threads = scheduling.blocking.threads;
   stats.timers = scheduling.timers;
+  stats.guest_threads = environment.threads.taken();
   return stats;
 }
 

@@ -18,6 +18,7 @@ constexpr std::array kCodes = {
     ExitCode{"73", "an output file (weft compile, --trace) cannot be written"},
     ExitCode{"124", "a single guest reached its --timeout or --cpu-time"},
     ExitCode{"125", "a single guest reached another limit: memory, tables, instances, fuel, stack, output"},
+    ExitCode{"126", "a single guest was deadlocked: all its threads waited for each other"},
     ExitCode{"129", "weft was ended by SIGHUP"},
     ExitCode{"130", "weft was ended by Ctrl-C (SIGINT)"},
     ExitCode{"134", "a single guest trapped"},
@@ -73,6 +74,8 @@ int exit_code_of(const ExitStatus& status) {
       return kExitLimit;
     case ExitKind::kFailed:
       return kExitMachine;
+    case ExitKind::kDeadlocked:
+      return kExitDeadlock;
   }
   return kExitInternal;
 }

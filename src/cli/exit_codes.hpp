@@ -23,6 +23,7 @@ inline constexpr int kExitMachine = 71;
 inline constexpr int kExitCannotWrite = 73;
 inline constexpr int kExitTimeLimit = 124;
 inline constexpr int kExitLimit = 125;
+inline constexpr int kExitDeadlock = 126;
 inline constexpr int kExitSignalBase = 128;    // plus the number of the signal that ended weft
 inline constexpr int kExitTrapped = 134;       // as a native program that aborts
 inline constexpr int kExitKilled = 137;        // as a native program that is killed

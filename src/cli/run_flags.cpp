@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kCopiesMax = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kWorkersMax = 1024;
+constexpr std::uint64_t kThreadsMax = 1'000'000;
 // As RuntimeOptions::stack_bytes has it.
 constexpr std::uint64_t kStackBytesMin = 32U << 10;
 constexpr std::uint64_t kStackBytesMax = 1U << 30;
@@ -45,6 +46,18 @@ Result<void> choose_when(std::string_view value, When& target) {
     target = When::kNever;
   else
     return fail(ErrorKind::kBadArgument, "must be auto, always or never");
+  return {};
+}
+
+Result<void> choose_on_deadlock(std::string_view value, OnDeadlock& target) {
+  if (value == "report")
+    target = OnDeadlock::kReport;
+  else if (value == "kill")
+    target = OnDeadlock::kKill;
+  else if (value == "ignore")
+    target = OnDeadlock::kIgnore;
+  else
+    return fail(ErrorKind::kBadArgument, "must be report, kill or ignore");
   return {};
 }
 
@@ -193,12 +206,29 @@ const std::vector<Flag>& table() {
          return {};
        }},
 
+      {.name = "on-deadlock",
+       .takes = Takes::kValue,
+       .value_name = "WHAT",
+       .group = kCopies,
+       .help = "when all threads of a guest wait for each other: report (end it, and say where each waits; the default), kill "
+               "(end it), or ignore",
+       .completes = Completes::kWords,
+       .words = {"report", "kill", "ignore"},
+       .apply = [](Settings& s, std::string_view v) { return choose_on_deadlock(v, s.on_deadlock); }},
+
       {.name = "max-memory",
        .takes = Takes::kValue,
        .value_name = "SIZE",
        .group = kLimits,
        .help = "linear memory, all of a process together (64MiB, 1.5GB, …)",
        .apply = [](Settings& s, std::string_view v) { return store(parse_size_limit(v), s.limits.memory_bytes); }},
+      {.name = "max-threads",
+       .takes = Takes::kValue,
+       .value_name = "N",
+       .group = kLimits,
+       .help = "guest threads at once, the first included; at the limit the guest's thread-spawn fails (default 12000, all copies "
+               "together)",
+       .apply = [](Settings& s, std::string_view v) { return store(parse_count(v, 1, kThreadsMax), s.limits.threads); }},
       {.name = "max-table-elements",
        .takes = Takes::kValue,
        .value_name = "N",

@@ -104,6 +104,11 @@ int RunSession::start() {
   options.quantum = settings_.quantum;
   // --copies and --at-once are at most 32 bits wide.
   options.processes_max = static_cast<unsigned>(alive_at_once(settings_));
+  if (settings_.limits.threads) {
+    // All that the copies may have together. Their programs need not have any: then nothing is set aside for them.
+    constexpr std::uint64_t kTogetherMax = 1'000'000;
+    options.threads_max = static_cast<unsigned>(std::min(kTogetherMax, alive_at_once(settings_) * *settings_.limits.threads));
+  }
   if (settings_.stack_bytes) options.stack_bytes = *settings_.stack_bytes;
   options.fuel = settings_.limits.fuel.has_value();
   options.preemption = settings_.preemption;
@@ -183,6 +188,7 @@ ProcessSpec RunSession::make_spec(Module module) const {
   spec.network = settings_.network;
   spec.limits = settings_.limits;
   spec.priority = settings_.priority;
+  spec.on_deadlock = settings_.on_deadlock;
   if (settings_.inherit_environment) spec.environment = platform::environment();
   const auto set = [&](const std::string& name, std::string value) {
     std::erase_if(spec.environment, [&](const auto& entry) { return entry.first == name; });

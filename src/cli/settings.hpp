@@ -46,6 +46,7 @@ struct Settings {
   Duration quantum = std::chrono::milliseconds(1);
   Priority priority = kPriorityNormal;
   bool preemption = true;
+  OnDeadlock on_deadlock = OnDeadlock::kReport;
 
   // Limits of each copy. The stack is set for the whole runtime.
   Limits limits;

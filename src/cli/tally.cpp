@@ -25,6 +25,8 @@ std::string describe(const Frame& frame) {
 }  // namespace
 
 std::string describe(const ExitStatus& status) {
+  if (status.kind == ExitKind::kTrapped && status.thread != 0)
+    return fmt::format("trapped in thread {}: {}", status.thread, status.message);
   if (status.kind == ExitKind::kTrapped) {
     return status.message.starts_with("trap") ? status.message : fmt::format("trapped: {}", status.message);
   }

@@ -11,6 +11,7 @@
 #include "process/task_names.hpp"
 #include "sched/scheduler.hpp"
 #include "sched/trace.hpp"
+#include "sync/futex.hpp"
 #include "wasm/engine.hpp"
 #include "wasm/program.hpp"
 
@@ -18,8 +19,12 @@ namespace weft::process {
 
 struct Environment {
   Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of,
-              std::unique_ptr<sched::Recorder> recorder_of, std::uint64_t processes_max)
-      : engine(std::move(engine_of)), linker(std::move(linker_of)), recorder(std::move(recorder_of)), table(processes_max) {}
+              std::unique_ptr<sched::Recorder> recorder_of, std::uint64_t processes_max, std::uint64_t threads_max)
+      : engine(std::move(engine_of)),
+        linker(std::move(linker_of)),
+        recorder(std::move(recorder_of)),
+        table(processes_max),
+        threads(threads_max) {}
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
@@ -29,9 +34,12 @@ struct Environment {
   const std::unique_ptr<sched::Recorder> recorder;  // null without RuntimeOptions::trace
   TaskNames names;                                  // filled while there is a recorder
   Table table;
+  Places threads;  // for guest threads, of processes that may have several
   guest::OutputPump output;
   guest::SharedStdin input;
   std::vector<std::unique_ptr<wasm::Engine::Entered>> entered;  // one a worker, made and unmade by it
+  // Set once, like the scheduler, whose timers it uses; what the scheduler lets go of at its end may still wait in it.
+  std::unique_ptr<sync::FutexTable> futexes;
   // Set once, before anything else uses this.
   std::unique_ptr<sched::Scheduler> scheduler_owner;
   sched::Scheduler& scheduler() const { return *scheduler_owner; }

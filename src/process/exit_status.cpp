@@ -20,6 +20,8 @@ std::string_view name_of(LimitKind kind) noexcept {
       return "stack";
     case LimitKind::kOutput:
       return "output";
+    case LimitKind::kThreads:
+      return "threads";
   }
   return "unknown";
 }
@@ -42,6 +44,8 @@ std::string_view flag_of(LimitKind kind) noexcept {
       return "--max-stack";
     case LimitKind::kOutput:
       return "--max-output";
+    case LimitKind::kThreads:
+      return "--max-threads";
   }
   return "";
 }
@@ -60,6 +64,8 @@ std::string_view name_of(ExitKind kind) noexcept {
       return "limit-reached";
     case ExitKind::kFailed:
       return "failed";
+    case ExitKind::kDeadlocked:
+      return "deadlocked";
   }
   return "unknown";
 }
@@ -79,6 +85,7 @@ std::string amount(LimitKind kind, std::uint64_t value) {
     case LimitKind::kTableElements:
     case LimitKind::kInstances:
     case LimitKind::kFuel:
+    case LimitKind::kThreads:
       return std::to_string(value);
   }
   return std::to_string(value);

@@ -1,6 +1,7 @@
 #include "process/guest_task.hpp"
 
 #include <atomic>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -22,19 +23,31 @@ const char* intern(std::string_view text) {
   return found->c_str();
 }
 
+// Carries the stack of a deadlocked thread to its process.
+struct WaitingReport {
+  std::shared_ptr<Process::State> process;
+  std::uint32_t thread;
+
+  static void receive(void* context, const weft_backtrace* backtrace) {
+    const std::unique_ptr<WaitingReport> report(static_cast<WaitingReport*>(context));
+    report->process->add_waiting_stack(report->thread, wasm::frames_of(backtrace));
+  }
+};
+
 }  // namespace
 
-GuestTask::GuestTask(std::shared_ptr<Process::State> process, Priority priority)
-    : Task({.kind = "process", .name = process->name, .priority = priority}),
+GuestTask::GuestTask(std::shared_ptr<Process::State> process, Priority priority, std::uint32_t thread)
+    : Task({.kind = thread == 0 ? "process" : "thread", .name = process->name, .priority = priority}),
       cpu_time_limited_(process->limits().cpu_time.has_value()),
-      process_(std::move(process)) {
+      process_(std::move(process)),
+      thread_(thread) {
   sleep_timer_.borrow_task(*this);
 }
 
 GuestTask::~GuestTask() = default;
 
 Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> process, Priority priority) {
-  auto task = base::Ref<GuestTask>::adopt(new GuestTask(std::move(process), priority));
+  auto task = base::Ref<GuestTask>::adopt(new GuestTask(std::move(process), priority, 0));
   Process::State& state = *task->process_;
   const ProcessSpec& spec = state.spec();
   Result<wasm::Call> call = wasm::Call::prepare(*state.program->linked,
@@ -50,15 +63,27 @@ Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> p
   return task;
 }
 
+Result<base::Ref<GuestTask>> GuestTask::create_thread(GuestTask& parent, std::uint32_t thread, std::int32_t argument) {
+  auto task = base::Ref<GuestTask>::adopt(new GuestTask(parent.process_, parent.priority(), thread));
+  Result<wasm::Call> call =
+      wasm::Call::prepare_thread(*parent.call_, static_cast<std::int32_t>(thread), argument, &task->counters_, *task);
+  if (!call) return std::unexpected(call.error());
+  task->call_.emplace(std::move(*call));
+  return task;
+}
+
 void GuestTask::read_counters(Usage& usage) const noexcept {
   const auto relaxed = [](const std::uint64_t& counter) {
     // atomic_ref has no const form in C++23.
     return std::atomic_ref(const_cast<std::uint64_t&>(counter)).load(std::memory_order_relaxed);
   };
-  usage.memory_bytes = relaxed(counters_.memory_bytes);
-  usage.memory_bytes_max = relaxed(counters_.memory_bytes_max);
-  usage.host_calls = relaxed(counters_.host_calls);
-  usage.fuel = relaxed(counters_.fuel_consumed);
+  // The first thread's counters say what memory all of them have together.
+  if (thread_ == 0) {
+    usage.memory_bytes = relaxed(counters_.memory_bytes);
+    usage.memory_bytes_max = relaxed(counters_.memory_bytes_max);
+  }
+  usage.host_calls += relaxed(counters_.host_calls);
+  usage.fuel += relaxed(counters_.fuel_consumed);
 }
 
 bool GuestTask::request_stack(weft_backtrace_fn receive, void* context) {
@@ -68,20 +93,25 @@ bool GuestTask::request_stack(weft_backtrace_fn receive, void* context) {
 
 sched::Poll GuestTask::run(sched::RunContext& context) {
   if (stopped()) {
+    if (report_.load(std::memory_order_relaxed)) report_waiting(context);
     end({.kind = ExitKind::kKilled});
     return sched::Poll::kDone;
   }
   context_ = &context;
   yielding_.reset();
-  if (cpu_time_limited_) context.needs_ticks();
+  if (cpu_time_limited_) {
+    context.needs_ticks();
+    accounted_from_ns_ = context.started_ns();
+  }
   const bool done = call_->poll(*this);
+  // A guest that often yields may never meet an epoch check.
+  if (cpu_time_limited_) check_cpu_time(context.now_ns());
   if (done) {
     end(call_->outcome());
     return sched::Poll::kDone;
   }
-  // A guest that often yields may never meet an epoch check.
-  if (cpu_time_limited_) check_cpu_time(context.now_ns());
-  if (stopped()) {
+  // Not one that is to report where it waits: it is woken for that.
+  if (stopped() && !report_.load(std::memory_order_relaxed)) {
     end({.kind = ExitKind::kKilled});
     return sched::Poll::kDone;
   }
@@ -89,20 +119,42 @@ sched::Poll GuestTask::run(sched::RunContext& context) {
   if (yielding_) {
     context.yield(*yielding_);
   } else {
-    context.park(park_reason(), sleep_deadline_ns_);
+    context.park(park_reason(), sleep_deadline_ns_, futex_address());
   }
   return sched::Poll::kPending;
 }
 
-void GuestTask::end(ExitStatus status) {
+// The guest waits, and will not be woken: a poll only makes it show its stack.
+void GuestTask::report_waiting(sched::RunContext& context) {
+  auto* const request = new WaitingReport{.process = process_, .thread = thread_};
+  {
+    std::lock_guard lock(call_mutex_);
+    if (!call_->request_stack(WaitingReport::receive, request)) {
+      delete request;
+      return;
+    }
+  }
+  context_ = &context;
+  (void)call_->poll(*this);
+  context_ = nullptr;
+}
+
+void GuestTask::drop_call() {
   std::optional<wasm::Call> gone;
   {
     std::lock_guard lock(call_mutex_);
     gone.swap(call_);
   }
   gone.reset();  // unwinds the guest, frees its memory; may call back into this object
+}
+
+void GuestTask::end(ExitStatus status) {
   context_ = nullptr;
-  process_->finish(std::move(status), stop_cause());
+  // Nobody needs to find it any more; of the first thread the rest stays, as long as others use what belongs to it.
+  futex_.cancel();
+  if (thread_ != 0) drop_call();
+  status.thread = thread_;
+  process_->thread_ended(*this, std::move(status));
 }
 
 void GuestTask::on_done() {}
@@ -111,7 +163,11 @@ void GuestTask::cancel_requested() { process_->stop(StopCause::kKill, "shutdown"
 
 void GuestTask::check_cpu_time(std::uint64_t now_ns) noexcept {
   const auto limit_ns = static_cast<std::uint64_t>(process_->limits().cpu_time->count());
-  if (cpu_ns() + (now_ns - context_->started_ns()) >= limit_ns) process_->stop(StopCause::kCpuTime, {});
+  const std::uint64_t spent_ns = now_ns > accounted_from_ns_ ? now_ns - accounted_from_ns_ : 0;
+  accounted_from_ns_ = now_ns;
+  if (process_->cpu_spent_ns.fetch_add(spent_ns, std::memory_order_relaxed) + spent_ns >= limit_ns) {
+    process_->stop(StopCause::kCpuTime, {});
+  }
 }
 
 const char* GuestTask::park_reason() {
@@ -179,5 +235,62 @@ void GuestTask::sleep_drop(void*) noexcept {
   sleep_timer_.cancel();
   sleep_deadline_ns_ = 0;
 }
+
+wasm::FutexAnswer GuestTask::futex_wait(const wasm::FutexWait& wait, void** op) noexcept {
+  sync::FutexOutcome outcome;
+  if (*op == nullptr) {
+    const std::uint64_t now_ns = process_->environment.scheduler().now_ns();
+    const auto timeout_ns = static_cast<std::uint64_t>(wait.timeout_ns);
+    const bool for_ever = wait.timeout_ns < 0 || timeout_ns >= sched::kNever - now_ns;
+    const std::uint64_t deadline_ns = for_ever ? sched::kNever : now_ns + timeout_ns;
+    // Before the wait is in the queue, and can be found to be the last one.
+    futex_address_.store(wait.guest_address, std::memory_order_relaxed);
+    const auto begun = futex_.begin(*process_->environment.futexes,
+                                    {.address = wait.address,
+                                     .width = wait.bytes == 4 ? sync::FutexWidth::k32 : sync::FutexWidth::k64,
+                                     .expected = wait.expected,
+                                     .deadline_ns = deadline_ns,
+                                     .now_ns = now_ns},
+                                    *this, &process_->group);
+    outcome = begun.outcome;
+    if (outcome == sync::FutexOutcome::kPending) {
+      *op = &futex_;
+      sleep_deadline_ns_ = for_ever ? 0 : deadline_ns;
+      if (begun.all_blocked) process_->deadlocked();
+    } else {
+      futex_address_.store(0, std::memory_order_relaxed);
+    }
+  } else {
+    outcome = futex_.poll();
+    if (outcome != sync::FutexOutcome::kPending) {
+      *op = nullptr;
+      futex_address_.store(0, std::memory_order_relaxed);
+      sleep_deadline_ns_ = 0;
+    }
+  }
+  switch (outcome) {
+    case sync::FutexOutcome::kWoken:
+      return wasm::FutexAnswer::kWoken;
+    case sync::FutexOutcome::kNotEqual:
+      return wasm::FutexAnswer::kNotEqual;
+    case sync::FutexOutcome::kTimedOut:
+      return wasm::FutexAnswer::kTimedOut;
+    case sync::FutexOutcome::kPending:
+      return wasm::FutexAnswer::kPending;
+  }
+  return wasm::FutexAnswer::kWoken;
+}
+
+void GuestTask::futex_drop(void*) noexcept {
+  futex_.cancel();
+  futex_address_.store(0, std::memory_order_relaxed);
+  sleep_deadline_ns_ = 0;
+}
+
+std::uint32_t GuestTask::futex_notify(const void* address, std::uint32_t count) noexcept {
+  return process_->environment.futexes->notify(address, count);
+}
+
+std::int32_t GuestTask::spawn_thread(std::int32_t argument) noexcept { return process_->spawn_thread(*this, argument); }
 
 }  // namespace weft::process

@@ -22,6 +22,7 @@ Result<void> check(const Limits& limits, bool fuel) {
   if (result) result = refuse_zero(is_zero(limits.wall_time), LimitKind::kWallTime);
   if (result) result = refuse_zero(is_zero(limits.fuel), LimitKind::kFuel);
   if (result) result = refuse_zero(limits.output_bytes == 0, LimitKind::kOutput);
+  if (result) result = refuse_zero(is_zero(limits.threads), LimitKind::kThreads);
   if (!result) return result;
   if ((limits.cpu_time && *limits.cpu_time < Duration::zero()) || (limits.wall_time && *limits.wall_time < Duration::zero())) {
     return fail(ErrorKind::kBadArgument, "a limit on time is negative");

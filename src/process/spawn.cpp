@@ -42,16 +42,27 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
     return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.table.processes_max()) +
                                            " processes already; raise RuntimeOptions::processes_max");
   }
+  const bool threads = program->linked->module().has_threads();
+  if (threads && !environment.threads.reserve()) {
+    environment.table.release();
+    return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.threads.max()) +
+                                           " guest threads already; raise RuntimeOptions::threads_max");
+  }
+  const auto release = [&environment, threads] {
+    environment.table.release();
+    if (threads) environment.threads.release();
+  };
   const Priority priority = options.priority.value_or(program->spec.priority);
   auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options));
   auto task = GuestTask::create(state, priority);
   if (!task) {
-    environment.table.release();
+    release();
     return std::unexpected(task.error());
   }
   {
     std::lock_guard lock(state->mutex);
     state->task = *task;
+    state->group.thread_started();
   }
   environment.table.add(state->id, state);
   if (state->limits().wall_time) {
@@ -62,7 +73,7 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
   if (!environment.scheduler().spawn(*task)) {
     state->wall_timer.cancel();
     environment.table.remove(state->id);
-    environment.table.release();
+    release();
     std::lock_guard lock(state->mutex);
     state->task = nullptr;
     return fail(ErrorKind::kCancelled, "the runtime is shutting down");
@@ -76,7 +87,10 @@ TaskDump dump_of(const sched::TaskInfo& info, std::uint64_t now_ns) {
   dump.task_id = info.id;
   dump.name = info.name;
   dump.state = sched::state_name(info.state);
-  if (info.state == sched::State::kParked) dump.reason = info.park.reason;
+  if (info.state == sched::State::kParked) {
+    dump.reason = info.park.reason;
+    dump.address = info.park.address;
+  }
   dump.since = Duration(static_cast<std::int64_t>(now_ns > info.since_ns ? now_ns - info.since_ns : 0));
   dump.cpu_time = Duration(static_cast<std::int64_t>(info.cpu_ns));
   dump.switches = info.switches;
@@ -93,6 +107,7 @@ std::vector<TaskDump> dump(const Environment& environment, bool guest_stacks, Du
     dumps.push_back(dump_of(task.info(), now_ns));
     if (auto* guest = dynamic_cast<GuestTask*>(&task)) {
       dumps.back().process_id = guest->process_id();
+      dumps.back().thread_id = guest->thread();
       if (guest_stacks) guests.emplace_back(dumps.size() - 1, guest);
     }
   });

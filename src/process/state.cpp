@@ -1,8 +1,11 @@
 #include "process/state.hpp"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/assert.hpp"
+#include "process/deadlock.hpp"
 #include "process/exit_status.hpp"
 #include "process/guest_task.hpp"
 #include "sync/task_context.hpp"
@@ -40,21 +43,41 @@ Process::State::~State() {
   nudge_.cancel();
 }
 
+template <class Body>
+void Process::State::for_each_thread(const Body& body) const {
+  if (task && !first_ended_) body(*task);
+  if (!threads_) return;
+  for (const auto& [number, thread] : threads_->alive) body(*thread);
+}
+
+bool Process::State::any_on_worker() const {
+  bool any = false;
+  for_each_thread([&any](process::GuestTask& thread) { any = any || on_worker(thread); });
+  return any;
+}
+
 void Process::State::stop(process::StopCause cause, std::string_view by) {
   const std::shared_ptr<State> self = weak_from_this().lock();
   if (!self) return;  // a timer that fires while the last reference goes
-  base::Ref<process::GuestTask> running;
+  std::vector<base::Ref<process::GuestTask>> stopped;
   {
     std::lock_guard lock(mutex);
-    if (!task || over.load(std::memory_order_relaxed)) return;
-    if (!task->set_stop_cause(cause)) return;
+    if (!task || over.load(std::memory_order_relaxed) || stop_cause != process::StopCause::kNone) return;
+    stop_cause = cause;
     stopped_by = by;
-    running = task;
+    for_each_thread([&stopped](process::GuestTask& thread) {
+      thread.stop();
+      stopped.emplace_back(&thread);
+    });
     // Under the mutex, so that it comes before the end, which disarms it, or not at all.
     environment.scheduler().timers().arm(nudge_, environment.scheduler().now_ns() + environment.scheduler().quantum_ns());
   }
-  running->wake();
-  if (on_worker(*running)) environment.scheduler().request_tick();
+  bool running = false;
+  for (const base::Ref<process::GuestTask>& thread : stopped) {
+    thread->wake();
+    running = running || on_worker(*thread);
+  }
+  if (running) environment.scheduler().request_tick();
 }
 
 // Only a guest that runs right now needs the epoch to move: any other sees that it was stopped when it is run next. Without this, ten
@@ -62,7 +85,7 @@ void Process::State::stop(process::StopCause cause, std::string_view by) {
 void Process::State::Nudge::fire() noexcept {
   // No reference of its own: dropped here as the last one, it would destroy this timer from inside. The mutex to the end: as in stop().
   std::lock_guard lock(state_.mutex);
-  if (!state_.task || !on_worker(*state_.task)) return;
+  if (!state_.task || !state_.any_on_worker()) return;
   sched::Scheduler& scheduler = state_.environment.scheduler();
   scheduler.request_tick();
   scheduler.timers().arm(*this, scheduler.now_ns() + scheduler.quantum_ns());
@@ -71,30 +94,182 @@ void Process::State::Nudge::fire() noexcept {
 void Process::State::request_stop() {
   stop_requested.store(true, std::memory_order_release);
   input.end();
-  base::Ref<process::GuestTask> waiting;
+  std::vector<base::Ref<process::GuestTask>> waiting;
   {
     std::lock_guard lock(mutex);
-    waiting = task;
+    for_each_thread([&waiting](process::GuestTask& thread) { waiting.emplace_back(&thread); });
   }
-  if (waiting) waiting->wake();  // it may wait for input
+  for (const base::Ref<process::GuestTask>& thread : waiting) thread->wake();  // it may wait for input
+}
+
+void Process::State::set_priority(Priority priority) {
+  std::lock_guard lock(mutex);
+  for_each_thread([priority](process::GuestTask& thread) { thread.set_priority(priority); });
+}
+
+// ---- threads ----
+
+std::uint64_t Process::State::threads_max() const { return limits().threads.value_or(environment.threads.max()); }
+
+// The ids are the guest's: from 1, and below 2^29, as wasi-threads has it. With thousands of them alive at most, one is soon found.
+std::uint32_t Process::State::free_thread_id() {
+  constexpr std::uint32_t kEnd = 1U << 29U;
+  do {
+    threads_->next = threads_->next + 1 < kEnd ? threads_->next + 1 : 1;
+  } while (threads_->alive.contains(threads_->next));
+  return threads_->next;
+}
+
+std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32_t argument) {
+  constexpr std::int32_t kAgain = -6;  // WASI's errno `again`, negative
+  if (!environment.threads.reserve()) return kAgain;
+  base::Ref<process::GuestTask> thread;
+  std::uint32_t number = 0;
+  {
+    std::lock_guard lock(mutex);
+    const bool ending = ending_ != nullptr || stop_cause != process::StopCause::kNone;
+    if (!threads_) threads_ = std::make_unique<Threads>();
+    if (!ending && threads_->alive.size() + 1 < threads_max()) {
+      number = free_thread_id();
+      if (auto created = process::GuestTask::create_thread(parent, number, argument)) {
+        thread = std::move(*created);
+        threads_->alive.emplace(number, thread);
+        threads_->started += 1;
+        threads_->most = std::max<std::uint64_t>(threads_->most, threads_->alive.size() + 1);
+        group.thread_started();
+      }
+    }
+  }
+  if (!thread) {
+    environment.threads.release();
+    return kAgain;
+  }
+  if (environment.scheduler().spawn(thread)) {
+    if (environment.recorder) environment.names.add(thread->id(), id, name + "/" + std::to_string(number));
+    return static_cast<std::int32_t>(number);
+  }
+  // The runtime shuts down: it will never run.
+  thread->drop_call();
+  {
+    std::lock_guard lock(mutex);
+    threads_->alive.erase(number);
+    threads_->started -= 1;
+  }
+  (void)group.thread_ended();
+  environment.threads.release();
+  return kAgain;
+}
+
+void Process::State::add_usage(Usage& usage, const process::GuestTask& thread, std::uint64_t now_ns) {
+  const sched::TaskInfo info = thread.info();
+  const bool in_a_run = info.state == sched::State::kRunning || info.state == sched::State::kNotified;
+  usage.cpu_time += span(info.cpu_ns + (in_a_run && now_ns > info.since_ns ? now_ns - info.since_ns : 0));
+  // Runs begun; the one that goes on has not left the worker yet, and the last one never does.
+  usage.switches += info.switches - (in_a_run ? 1U : 0U);
+  usage.preemptions += info.preemptions;
+  thread.read_counters(usage);
+}
+
+void Process::State::thread_ended(process::GuestTask& thread, ExitStatus outcome) {
+  const bool first = thread.thread() == 0;
+  const std::uint64_t now_ns = environment.scheduler().now_ns();
+  std::vector<base::Ref<process::GuestTask>> stopped;
+  base::Ref<process::GuestTask> gone;
+  std::unique_ptr<Ending> ending;
+  bool ends = false;
+  {
+    std::lock_guard lock(mutex);
+    // Of the other threads a return is only their own end.
+    if (!ending_ && (first || outcome.kind != ExitKind::kReturned)) {
+      ending_ = std::make_unique<Ending>(Ending{std::move(outcome), stop_cause});
+      ends = true;
+    }
+    if (first) {
+      first_ended_ = true;
+    } else {
+      add_usage(threads_->ended, thread, now_ns);
+      const auto found = threads_->alive.find(thread.thread());
+      gone = std::move(found->second);
+      threads_->alive.erase(found);
+    }
+    const bool others = !first_ended_ || (threads_ && !threads_->alive.empty());
+    if (ends && others) {
+      for_each_thread([&stopped](process::GuestTask& other) {
+        other.stop();
+        stopped.emplace_back(&other);
+      });
+      environment.scheduler().timers().arm(nudge_, now_ns + environment.scheduler().quantum_ns());
+    }
+    if (!others) ending = std::move(ending_);
+  }
+  bool running = false;
+  for (const base::Ref<process::GuestTask>& other : stopped) {
+    other->wake();
+    running = running || on_worker(*other);
+  }
+  if (running) environment.scheduler().request_tick();
+  if (!first) environment.threads.release();
+  const bool stuck = group.thread_ended();
+  if (ending) {
+    task->drop_call();
+    if (program->linked->module().has_threads()) environment.threads.release();
+    finish(std::move(ending->status), ending->cause);
+  } else if (stuck && !ends) {
+    deadlocked();
+  }
+}
+
+void Process::State::deadlocked() {
+  // Beyond this many threads the rest is more of the same, and stacks take time to read.
+  constexpr std::size_t kStacksMax = 64;
+  constexpr std::size_t kWaitingMax = 1000;
+  if (spec().on_deadlock == OnDeadlock::kIgnore) return;
+  {
+    std::lock_guard lock(mutex);
+    if (ending_ || stop_cause != process::StopCause::kNone) return;
+    const std::uint64_t now_ns = environment.scheduler().now_ns();
+    if (spec().on_deadlock == OnDeadlock::kReport) {
+      for_each_thread([&](process::GuestTask& thread) {
+        if (waiting_.size() == kWaitingMax) return;
+        const sync::FutexWaiter::Info info = thread.futex_info();
+        WaitingThread waiting;
+        waiting.thread = thread.thread();
+        waiting.address = thread.futex_address();
+        waiting.waited = span(now_ns > info.since_ns ? now_ns - info.since_ns : 0);
+        process::describe_mutex(info.address, waiting);
+        if (waiting_.size() < kStacksMax) thread.report_when_stopped();
+        waiting_.push_back(std::move(waiting));
+      });
+    }
+  }
+  stop(process::StopCause::kDeadlock, "deadlock");
+}
+
+void Process::State::add_waiting_stack(std::uint32_t thread, std::vector<Frame> stack) {
+  std::lock_guard lock(mutex);
+  for (WaitingThread& waiting : waiting_) {
+    if (waiting.thread == thread) waiting.stack = std::move(stack);
+  }
 }
 
 Usage Process::State::usage_now() const {
   std::unique_lock lock(mutex);
   if (status) return status->usage;
+  Usage usage;
+  const std::uint64_t now_ns = environment.scheduler().now_ns();
+  usage.threads_started = 1;
+  usage.threads_max = 1;
+  usage.threads = task && !first_ended_ ? 1 : 0;
+  if (threads_) {
+    usage = threads_->ended;
+    usage.threads_started = threads_->started;
+    usage.threads_max = threads_->most;
+    usage.threads = threads_->alive.size() + (first_ended_ ? 0 : 1);
+    for (const auto& [number, thread] : threads_->alive) add_usage(usage, *thread, now_ns);
+  }
   const base::Ref<process::GuestTask> running = task;
   lock.unlock();
-  Usage usage;
-  if (running) {
-    const sched::TaskInfo info = running->info();
-    const bool in_a_run = info.state == sched::State::kRunning || info.state == sched::State::kNotified;
-    const std::uint64_t now_ns = environment.scheduler().now_ns();
-    usage.cpu_time = span(info.cpu_ns + (in_a_run && now_ns > info.since_ns ? now_ns - info.since_ns : 0));
-    // Runs begun; the one that goes on has not left the worker yet, and the last one never does.
-    usage.switches = info.switches - (in_a_run ? 1U : 0U);
-    usage.preemptions = info.preemptions;
-    running->read_counters(usage);
-  }
+  if (running) add_usage(usage, *running, now_ns);
   usage.wall_time = span(environment.scheduler().now_ns() - spawned_ns);
   return usage;
 }
@@ -126,6 +301,13 @@ void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
         outcome.kind = ExitKind::kLimitReached;
         outcome.limit = LimitReached{LimitKind::kOutput, limits().output_bytes, 0};
         break;
+      case process::StopCause::kDeadlock:
+        outcome.kind = ExitKind::kDeadlocked;
+        outcome.thread = 0;
+        outcome.waiting = std::move(waiting_);
+        std::ranges::sort(outcome.waiting, {}, &WaitingThread::thread);
+        process::describe_deadlock(outcome);
+        break;
     }
   }
   if (outcome.limit) {
@@ -134,7 +316,7 @@ void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
   }
   if (!output) {
     publish(std::move(outcome));
-  } else if (stopped) {
+  } else if (stopped && cause != process::StopCause::kDeadlock) {
     output->close([] {});
     publish(std::move(outcome));
   } else {
@@ -227,14 +409,7 @@ Task<ExitStatus> Process::exited() const {
 void Process::kill(std::string_view by) const { state_->stop(process::StopCause::kKill, by); }
 void Process::request_stop() const { state_->request_stop(); }
 
-void Process::set_priority(Priority priority) const {
-  base::Ref<process::GuestTask> running;
-  {
-    std::lock_guard lock(state_->mutex);
-    running = state_->task;
-  }
-  if (running) running->set_priority(priority > kPriorityLowest ? kPriorityLowest : priority);
-}
+void Process::set_priority(Priority priority) const { state_->set_priority(std::min(priority, kPriorityLowest)); }
 
 std::string Process::captured(Stream stream) const { return state_->output ? state_->output->captured(stream) : std::string(); }
 

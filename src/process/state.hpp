@@ -1,11 +1,15 @@
-// Process::State: everything there is about one process. GuestTask (guest_task.hpp) runs it; handles, timers and the output
+// Process::State: everything there is about one process. GuestTasks (guest_task.hpp), one a thread, run it; handles, timers and the output
 // pump refer to it.
 //
-// Life: spawn() makes it and adds it to the table; GuestTask ends it by finish(), once; the end is published when its output is out (at
+// Life: spawn() makes it and adds it to the table; it ends with its last thread, by finish(), once; the end is published when its output is out (at
 // once when it was stopped); publish() takes it out of the table. It dies with the last handle.
 //
+// Threads: thread 0 is there from the start, others are started by any of them. The first end that is the process's own (thread 0 returns, any thread
+// exits, traps or reaches a limit) decides how the process ends; all others are then stopped. What thread 0's call owns, the others use: it is
+// dropped last.
+//
 // How a process is stopped. stop() may be called from any thread, any number of times; the first cause counts. It is written down first,
-// then the task is woken: a parked or queued one sees the cause at its next run, a running one at the next epoch check, for which the
+// then its threads are woken: a parked or queued one sees the cause at its next run, a running one at the next epoch check, for which the
 // epoch is moved, again and again until the process has ended (one move can come too early: before the guest's first check was armed).
 #pragma once
 
@@ -16,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/atomic.hpp"
@@ -26,13 +31,14 @@
 #include "process/program.hpp"
 #include "sched/task.hpp"
 #include "sched/timer.hpp"
+#include "sync/futex_group.hpp"
 #include "weft/process.hpp"
 
 namespace weft::process {
 
 class GuestTask;
 
-enum class StopCause : std::uint8_t { kNone, kKill, kWallTime, kCpuTime, kOutput };
+enum class StopCause : std::uint8_t { kNone, kKill, kWallTime, kCpuTime, kOutput, kDeadlock };
 
 }  // namespace weft::process
 
@@ -50,9 +56,15 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   // Any thread. See above.
   void stop(process::StopCause cause, std::string_view by);
   void request_stop();
+  void set_priority(Priority priority);
 
-  // By GuestTask, once, with everything but the usage filled in. The call is gone by then.
-  void finish(ExitStatus status, process::StopCause cause);
+  // By a thread, once, at the end of its last run; on a worker. Its call is gone by then, but for thread 0's.
+  void thread_ended(process::GuestTask& thread, ExitStatus status);
+  // A thread of the guest starts another: its id, or a negative number. Inside a run of `parent`.
+  std::int32_t spawn_thread(process::GuestTask& parent, std::int32_t argument);
+  // All threads wait on memory without a time-out. By the thread that made it so, inside its run.
+  void deadlocked();
+  void add_waiting_stack(std::uint32_t thread, std::vector<Frame> stack);
 
   Usage usage_now() const;
   // False: ended already, and `waiter` was not registered.
@@ -72,16 +84,42 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   // Writer: publish; readers: running(), the nudge. Set before the waiters are told.
   base::atomic<bool> over{false};
 
+  // CPU time of all threads, kept only where it is limited. Writers: the threads, each adding its own; readers: the same. Publishes nothing.
+  base::atomic<std::uint64_t> cpu_spent_ns{0};
+  sync::FutexGroup group;
+
   mutable std::mutex mutex;
   std::condition_variable ended;
   // Under mutex:
+  process::StopCause stop_cause = process::StopCause::kNone;
   std::string stopped_by;
   std::unique_ptr<const ExitStatus> status;  // a process that runs has no use for the room
   std::vector<base::Ref<sched::Task>> waiters;
-  base::Ref<process::GuestTask> task;  // until the end is published
+  base::Ref<process::GuestTask> task;  // thread 0, until the end is published
 
  private:
+  // What there is only once the process has started a thread. Under mutex.
+  struct Threads {
+    std::unordered_map<std::uint32_t, base::Ref<process::GuestTask>> alive;  // without thread 0
+    std::uint32_t next = 0;                                                  // the id given last
+    std::uint64_t started = 1;                                               // with thread 0
+    std::uint64_t most = 1;                                                  // with thread 0
+    Usage ended;                                                             // of those that are gone
+  };
+  // How it ends, once that is decided. Under mutex.
+  struct Ending {
+    ExitStatus status;
+    process::StopCause cause = process::StopCause::kNone;
+  };
+
   void publish(ExitStatus status);
+  void finish(ExitStatus status, process::StopCause cause);
+  std::uint64_t threads_max() const;
+  std::uint32_t free_thread_id();
+  template <class Body>
+  void for_each_thread(const Body& body) const;
+  bool any_on_worker() const;
+  static void add_usage(Usage& usage, const process::GuestTask& thread, std::uint64_t now_ns);
 
   // Stops the process when its wall time is over.
   class WallTimer final : public sched::TimerEntry {
@@ -109,6 +147,11 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
 
  private:
   Nudge nudge_{*this};
+  // Under mutex:
+  std::unique_ptr<Threads> threads_;
+  std::unique_ptr<Ending> ending_;
+  std::vector<WaitingThread> waiting_;  // once it is found deadlocked
+  bool first_ended_ = false;            // thread 0 is done
 };
 
 }  // namespace weft

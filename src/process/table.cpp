@@ -2,15 +2,13 @@
 
 namespace weft::process {
 
-bool Table::reserve() {
-  std::uint64_t alive = alive_.load(std::memory_order_relaxed);
+bool Places::reserve() {
+  std::uint64_t taken = taken_.load(std::memory_order_relaxed);
   do {
-    if (alive >= processes_max_) return false;
-  } while (!alive_.compare_exchange_weak(alive, alive + 1, std::memory_order_relaxed));
+    if (taken >= max_) return false;
+  } while (!taken_.compare_exchange_weak(taken, taken + 1, std::memory_order_relaxed));
   return true;
 }
-
-void Table::release() { alive_.fetch_sub(1, std::memory_order_relaxed); }
 
 void Table::add(ProcessId id, std::shared_ptr<Process::State> state) {
   Shard& shard = shards_[id % kShards];

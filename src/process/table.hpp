@@ -13,22 +13,39 @@
 
 namespace weft::process {
 
+// A bound on how many of something there are.
+class Places {
+ public:
+  explicit Places(std::uint64_t max) : max_(max) {}
+
+  // A place for one more, or false at the bound. Each true is undone by one release().
+  bool reserve();
+  void release() { taken_.fetch_sub(1, std::memory_order_relaxed); }
+  std::uint64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+  std::uint64_t max() const { return max_; }
+
+ private:
+  const std::uint64_t max_;
+  // Writers: reserve and release, any thread; readers: anyone. A count that publishes nothing, hence relaxed.
+  base::atomic<std::uint64_t> taken_{0};
+};
+
 class Table {
  public:
-  explicit Table(std::uint64_t processes_max) : processes_max_(processes_max) {}
+  explicit Table(std::uint64_t processes_max) : places_(processes_max) {}
 
-  // A place for one more process, or false at the bound. Each true is undone by one release().
-  bool reserve();
-  void release();
+  // See Places.
+  bool reserve() { return places_.reserve(); }
+  void release() { places_.release(); }
 
   ProcessId next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
   void add(ProcessId id, std::shared_ptr<Process::State> state);
   void remove(ProcessId id);
   std::vector<std::shared_ptr<Process::State>> all() const;
 
-  std::uint64_t alive() const { return alive_.load(std::memory_order_relaxed); }
+  std::uint64_t alive() const { return places_.taken(); }
   std::uint64_t spawned() const { return next_id_.load(std::memory_order_relaxed) - 1; }
-  std::uint64_t processes_max() const { return processes_max_; }
+  std::uint64_t processes_max() const { return places_.max(); }
 
  private:
   static constexpr std::size_t kShards = 16;
@@ -37,9 +54,8 @@ class Table {
     std::unordered_map<ProcessId, std::shared_ptr<Process::State>> processes;  // under mutex
   };
 
-  const std::uint64_t processes_max_;
-  // Counters, written by whoever spawns or ends a process, read by anyone. They publish nothing, hence relaxed.
-  base::atomic<std::uint64_t> alive_{0};
+  Places places_;
+  // Writer: whoever spawns a process; readers: anyone. Publishes nothing, hence relaxed.
   base::atomic<std::uint64_t> next_id_{1};
   std::array<Shard, kShards> shards_;
 };

@@ -117,6 +117,15 @@ Result<Call> Call::prepare(const Program& program, const CallConfig& config, Cal
   return Call(raw);
 }
 
+Result<Call> Call::prepare_thread(const Call& parent, std::int32_t id, std::int32_t argument, weft_counters* counters,
+                                  CallHost& host) {
+  weft_call* raw = nullptr;
+  if (weft_error* error = weft_call_new_thread(parent.raw_, id, argument, counters, &host, &raw)) {
+    return std::unexpected(take_error(error));
+  }
+  return Call(raw);
+}
+
 ExitStatus Call::outcome() const {
   weft_outcome abi;
   weft_call_outcome(raw_, &abi);

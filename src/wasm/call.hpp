@@ -35,6 +35,10 @@ class Call {
  public:
   // Nothing of the guest runs yet. kNoEntryPoint, kBadArgument.
   static Result<Call> prepare(const Program& program, const CallConfig& config, CallHost& host);
+  // Another thread of the process whose thread `parent` is being polled: only inside CallHost::spawn_thread. The call of the first thread is destroyed
+  // last. `counters` outlives the call. kNoEntryPoint.
+  static Result<Call> prepare_thread(const Call& parent, std::int32_t id, std::int32_t argument, weft_counters* counters,
+                                     CallHost& host);
   Call(Call&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
   Call& operator=(Call&& other) noexcept {
     std::swap(raw_, other.raw_);

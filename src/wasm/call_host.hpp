@@ -14,6 +14,16 @@ namespace weft::wasm {
 
 enum class Decision : std::uint8_t { kContinue, kYield, kStop };
 
+enum class FutexAnswer : std::uint8_t { kWoken, kNotEqual, kTimedOut, kPending };
+
+struct FutexWait {
+  const void* address;          // of the word, aligned
+  std::uint64_t guest_address;  // the same, as the guest calls it
+  std::uint32_t bytes;          // 4 or 8
+  std::uint64_t expected;
+  std::int64_t timeout_ns;  // negative: for ever
+};
+
 class CallHost {
  public:
   static constexpr std::int64_t kWriteClosed = -1;
@@ -40,6 +50,14 @@ class CallHost {
   virtual bool sleep(std::uint64_t deadline_ns, sched::Task* task, void** op) noexcept = 0;
   // The sleep is given up. From the thread that polls or drops the call.
   virtual void sleep_drop(void* op) noexcept = 0;
+
+  // A wait on a word of shared memory; `*op` as for sleep. kPending: the task of the call will be woken.
+  virtual FutexAnswer futex_wait(const FutexWait& wait, void** op) noexcept = 0;
+  virtual void futex_drop(void* op) noexcept = 0;
+  // Wakes up to `count` that wait on the word; answers how many.
+  virtual std::uint32_t futex_notify(const void* address, std::uint32_t count) noexcept = 0;
+  // The guest starts a thread: its id, or a negative number as an error.
+  virtual std::int32_t spawn_thread(std::int32_t argument) noexcept = 0;
 };
 
 }  // namespace weft::wasm

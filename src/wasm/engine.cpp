@@ -22,6 +22,20 @@ weft_decision to_abi(Decision decision) {
   return WEFT_DECISION_STOP;
 }
 
+weft_futex_poll to_abi(FutexAnswer answer) {
+  switch (answer) {
+    case FutexAnswer::kWoken:
+      return WEFT_FUTEX_POLL_WOKEN;
+    case FutexAnswer::kNotEqual:
+      return WEFT_FUTEX_POLL_NOT_EQUAL;
+    case FutexAnswer::kTimedOut:
+      return WEFT_FUTEX_POLL_TIMED_OUT;
+    case FutexAnswer::kPending:
+      return WEFT_FUTEX_POLL_PENDING;
+  }
+  return WEFT_FUTEX_POLL_WOKEN;
+}
+
 weft_hooks hooks() {
   weft_hooks table{};
   // A stored waker goes from the worker to a thread of Tokio's through Tokio's own locks.
@@ -52,6 +66,19 @@ weft_hooks hooks() {
     return host_of(process).sleep(deadline_ns, static_cast<sched::Task*>(task), op) ? WEFT_POLL_READY : WEFT_POLL_PENDING;
   };
   table.sleep_drop = [](void* process, void* op) { host_of(process).sleep_drop(op); };
+  table.futex_wait = [](void* process, const weft_futex_wait* wait, void*, void** op) {
+    return to_abi(host_of(process).futex_wait({.address = wait->address,
+                                               .guest_address = wait->guest_address,
+                                               .bytes = wait->bytes,
+                                               .expected = wait->expected,
+                                               .timeout_ns = wait->timeout_ns},
+                                              op));
+  };
+  table.futex_drop = [](void* process, void* op) { host_of(process).futex_drop(op); };
+  table.futex_notify = [](void* process, const void* address, std::uint32_t count) {
+    return host_of(process).futex_notify(address, count);
+  };
+  table.thread_spawn = [](void* process, std::int32_t argument) { return host_of(process).spawn_thread(argument); };
   return table;
 }
 
@@ -98,6 +125,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
   abi.fuel = config.fuel;
   abi.epochs = config.epochs;
   abi.slots_max = config.slots_max;
+  abi.thread_slots_max = config.thread_slots_max;
   abi.memory_reservation_bytes = config.memory_reservation_bytes;
   abi.memory_bytes_max = config.memory_bytes_max;
   abi.stack_bytes = config.stack_bytes;

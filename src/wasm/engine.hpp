@@ -21,7 +21,8 @@ struct EngineConfig {
   std::string cache_directory;  // empty: no cache
   bool fuel = false;
   bool epochs = true;
-  std::uint32_t slots_max = 1000;  // processes alive at once
+  std::uint32_t slots_max = 1000;         // processes without threads alive at once
+  std::uint32_t thread_slots_max = 1000;  // guest threads alive at once
   std::uint64_t memory_reservation_bytes = 4ULL << 30;
   std::uint64_t memory_bytes_max = 4ULL << 30;
   std::uint64_t stack_bytes = 512U << 10;

@@ -123,7 +123,7 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
   const std::vector<std::uint64_t> longs{
       0, 1, 4096, 0x7fff'ffff, 0x8000'0000, 0xffff'ffff, 0x1'0000'0000, 0x7fff'ffff'ffff'ffff, 0x8000'0000'0000'0000, ~0ULL};
   std::mt19937_64 random(seed);
-  std::array<std::uint64_t, 6> ends{};
+  std::array<std::uint64_t, 7> ends{};
   constexpr std::size_t kTogether = 1000;  // at most, of the 2,000 that the runtime has room for
   const auto settle = [&ends](std::vector<std::pair<Process, std::string>>& running) {
     for (const auto& [process, shown] : running) {
@@ -145,6 +145,7 @@ TEST_F(HostileTest, EveryCallWithEveryKindOfArgument) {
         case ExitKind::kExited:
         case ExitKind::kKilled:
         case ExitKind::kFailed:
+        case ExitKind::kDeadlocked:
           ADD_FAILURE() << shown << ": " << name_of(status.kind) << ": " << status.message << "\n" << status.detail;
           break;
       }

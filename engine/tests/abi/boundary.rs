@@ -89,6 +89,6 @@ fn features_have_names_and_bits() {
     }
     assert_eq!(unsafe { weft_feature_find(text("flying")) }, 0);
     assert_eq!(string(weft_feature_name(3)), "");
-    let threads = unsafe { weft_feature_find(text("threads")) };
-    assert_eq!(weft_features_default() & threads, 0, "off until threads are provided");
+    let switching = unsafe { weft_feature_find(text("stack-switching")) };
+    assert_eq!(weft_features_default() & switching, 0, "Wasmtime does not call it stable");
 }

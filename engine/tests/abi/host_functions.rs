@@ -292,7 +292,7 @@ fn imports_are_checked_when_linking() {
         failure.message,
         "it imports env.first, which nobody provides: a program that embeds it would have to, as a host function (and 3 more)"
     );
-    for part in ["wasi.thread-spawn: it belongs to wasi-threads", "no_such: WASI preview 1 has no", "GOOS=wasip1"] {
+    for part in ["wasi.thread-spawn: threads need a shared memory", "no_such: WASI preview 1 has no", "GOOS=wasip1"] {
         assert!(failure.detail.contains(part), "{failure:?}");
     }
     let failure = link(r#"(module (import "host" "sum" (func (param i32))))"#);

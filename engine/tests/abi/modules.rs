@@ -54,7 +54,7 @@ fn bad_bytes_are_refused() {
     refuse(&whole[..whole.len() - 3], ErrorKind::InvalidModule, "truncated or invalid at offset");
     refuse(b"(module (func (result i32)))", ErrorKind::InvalidModule, "invalid at offset");
     refuse(b"(module (fun))", ErrorKind::InvalidModule, "not valid WebAssembly text");
-    refuse(b"(module (memory 1 1 shared))", ErrorKind::UnsupportedFeature, "proposal threads, which is switched off");
+    refuse(b"(module (memory 1 1 shared))", ErrorKind::UnsupportedFeature, "threads are not provided");
     refuse(b"(module (tag) (memory i64 1 (pagesize 1)))", ErrorKind::UnsupportedFeature, "custom-page-sizes");
 }
 
@@ -217,7 +217,15 @@ fn modules_are_described() {
     assert_eq!((&info["runnable"], &info["obstacles"]), (&true.into(), &serde_json::json!([])));
     let info = inspect("(module (memory 1 1 shared) (func (export \"f\")))").unwrap();
     assert_eq!(info["features"], serde_json::json!(["threads"]));
-    assert_eq!(info["obstacles"].as_array().unwrap().len(), 2, "{info}");
+    assert_eq!(info["threads"], true);
+    assert_eq!(info["obstacles"].as_array().unwrap().len(), 1, "{info}");
+    let info = inspect(
+        r#"(module (import "env" "memory" (memory 1 2 shared)) (import "wasi" "thread-spawn" (func (param i32) (result i32)))
+            (func (export "_start")))"#,
+    )
+    .unwrap();
+    assert_eq!(info["imports"][0]["provided_by"], "wasi threads");
+    assert!(info["obstacles"].to_string().contains("wasi_thread_start"), "{info}");
     assert_eq!(inspect("(module (func (result i32)))").unwrap_err().kind, ErrorKind::InvalidModule);
 }
 

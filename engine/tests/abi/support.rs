@@ -253,6 +253,10 @@ pub fn hooks() -> Hooks {
         read: Some(read),
         sleep: Some(sleep),
         sleep_drop: Some(sleep_drop),
+        futex_wait: None,
+        futex_drop: None,
+        futex_notify: None,
+        thread_spawn: None,
         monotonic_now: Some(now),
         wall_now: Some(now),
     }

@@ -97,6 +97,7 @@ std::string show(const ExitStatus& status) {
     case ExitKind::kExited:
     case ExitKind::kKilled:
     case ExitKind::kFailed:
+    case ExitKind::kDeadlocked:
       break;
   }
   return std::string(name_of(status.kind)) + "\t" + status.message;

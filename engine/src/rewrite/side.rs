@@ -1,0 +1,213 @@
+//! What is known about a rewritten module beside its code: kept with the machine code, so that a backtrace shows the original.
+
+use super::edit::{put_string, put_unsigned};
+use super::offsets::OffsetMap;
+use std::fmt;
+
+/// What is kept beside the machine code of a rewritten module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    /// The shared memories, all of which are imports now. Their order is what the added imports call `memory`.
+    pub memories: Vec<SharedMemory>,
+    pub functions: FunctionMap,
+    pub offsets: OffsetMap,
+    pub dwarf: Dwarf,
+}
+
+/// A shared memory as the rewritten module imports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedMemory {
+    /// `IMPORT_MODULE` if the original defined it.
+    pub module: String,
+    pub name: String,
+    /// In pages. Not checked: the engine checks types.
+    pub minimum: u64,
+    pub maximum: Option<u64>,
+    /// Addresses have 64 bits.
+    pub memory64: bool,
+    /// None: pages of 64 KiB.
+    pub page_size_log2: Option<u32>,
+}
+
+/// How the indices of functions moved: imports were added after the original's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FunctionMap {
+    pub(super) imported: u32,
+    pub(super) added: u32,
+}
+
+impl FunctionMap {
+    /// The index in the original of the function that has `index` in the rewritten module; None for imports that were added.
+    pub fn original(&self, index: u32) -> Option<u32> {
+        match index.checked_sub(self.imported) {
+            None => Some(index),
+            Some(place) => place.checked_sub(self.added).map(|place| self.imported + place),
+        }
+    }
+
+    /// The index in the rewritten module.
+    pub(super) fn rewritten(&self, index: u32) -> Option<u32> {
+        if index < self.imported { Some(index) } else { index.checked_add(self.added) }
+    }
+}
+
+/// The debug information of the original module, whose addresses are those of the original.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dwarf {
+    /// Offset of the code section's content in the original file: address 0.
+    pub code_start: u64,
+    /// Names with the leading dot, and contents. Only sections that say something about lines and functions.
+    pub sections: Vec<(String, Vec<u8>)>,
+}
+
+/// The sections of `Dwarf`. Others (locations of variables, types, indices) answer questions that nobody asks.
+pub const DWARF_SECTIONS: [&str; 9] = [
+    ".debug_abbrev",
+    ".debug_addr",
+    ".debug_info",
+    ".debug_line",
+    ".debug_line_str",
+    ".debug_ranges",
+    ".debug_rnglists",
+    ".debug_str",
+    ".debug_str_offsets",
+];
+
+/// The encoded form is not what `Side::encode` wrote, or not of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the description of the rewritten module is damaged or of another version")
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+const VERSION: u8 = 1;
+const HASH_BYTES: usize = 16;
+const WIDE: u64 = 1;
+const BOUNDED: u64 = 2;
+const PAGED: u64 = 4;
+
+impl Side {
+    /// Appends the encoded form: version, hash, content.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        let hash_at = out.len();
+        out.extend_from_slice(&[0; HASH_BYTES]);
+        let content_at = out.len();
+        put_unsigned(out, self.functions.imported.into());
+        put_unsigned(out, self.functions.added.into());
+        put_unsigned(out, self.memories.len() as u64);
+        for memory in &self.memories {
+            memory.encode(out);
+        }
+        self.offsets.encode(out);
+        put_unsigned(out, self.dwarf.code_start);
+        put_unsigned(out, self.dwarf.sections.len() as u64);
+        for (name, content) in &self.dwarf.sections {
+            put_string(out, name);
+            put_unsigned(out, content.len() as u64);
+            out.extend_from_slice(content);
+        }
+        let hash = blake3::hash(&out[content_at..]);
+        out[hash_at..content_at].copy_from_slice(&hash.as_bytes()[..HASH_BYTES]);
+    }
+
+    /// Reads what `encode` wrote, which is all of `bytes`.
+    pub fn decode(bytes: &[u8]) -> Result<Side, Damaged> {
+        let content = match bytes.split_first() {
+            Some((&VERSION, rest)) if rest.len() >= HASH_BYTES => {
+                let (hash, content) = rest.split_at(HASH_BYTES);
+                if &blake3::hash(content).as_bytes()[..HASH_BYTES] != hash {
+                    return Err(Damaged);
+                }
+                content
+            }
+            _ => return Err(Damaged),
+        };
+        let mut input = Input(content);
+        let functions = FunctionMap { imported: input.u32()?, added: input.u32()? };
+        let mut memories = Vec::new();
+        for _ in 0..input.unsigned()? {
+            memories.push(SharedMemory::decode(&mut input)?);
+        }
+        let offsets = OffsetMap::decode(&mut input)?;
+        let mut dwarf = Dwarf { code_start: input.unsigned()?, sections: Vec::new() };
+        for _ in 0..input.unsigned()? {
+            let name = input.string()?;
+            dwarf.sections.push((name, input.bytes()?.to_vec()));
+        }
+        if !input.0.is_empty() {
+            return Err(Damaged);
+        }
+        Ok(Side { memories, functions, offsets, dwarf })
+    }
+}
+
+impl SharedMemory {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_string(out, &self.module);
+        put_string(out, &self.name);
+        let flag = |set: bool, bit: u64| if set { bit } else { 0 };
+        let bounded = flag(self.maximum.is_some(), BOUNDED);
+        put_unsigned(out, flag(self.memory64, WIDE) | bounded | flag(self.page_size_log2.is_some(), PAGED));
+        put_unsigned(out, self.minimum);
+        if let Some(maximum) = self.maximum {
+            put_unsigned(out, maximum);
+        }
+        if let Some(log2) = self.page_size_log2 {
+            put_unsigned(out, log2.into());
+        }
+    }
+
+    fn decode(input: &mut Input<'_>) -> Result<SharedMemory, Damaged> {
+        let (module, name, flags) = (input.string()?, input.string()?, input.unsigned()?);
+        if flags & !(WIDE | BOUNDED | PAGED) != 0 {
+            return Err(Damaged);
+        }
+        let minimum = input.unsigned()?;
+        let maximum = if flags & BOUNDED != 0 { Some(input.unsigned()?) } else { None };
+        let page_size_log2 = if flags & PAGED != 0 { Some(input.u32()?) } else { None };
+        Ok(SharedMemory { module, name, minimum, maximum, memory64: flags & WIDE != 0, page_size_log2 })
+    }
+}
+
+/// What is left to decode.
+pub struct Input<'b>(&'b [u8]);
+
+impl<'b> Input<'b> {
+    pub fn unsigned(&mut self) -> Result<u64, Damaged> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.0.split_first().ok_or(Damaged)?;
+            self.0 = rest;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return Err(Damaged);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Damaged)
+    }
+
+    pub fn u32(&mut self) -> Result<u32, Damaged> {
+        self.unsigned()?.try_into().map_err(|_| Damaged)
+    }
+
+    fn bytes(&mut self) -> Result<&'b [u8], Damaged> {
+        let size = usize::try_from(self.unsigned()?).map_err(|_| Damaged)?;
+        let (bytes, rest) = self.0.split_at_checked(size).ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    fn string(&mut self) -> Result<String, Damaged> {
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| Damaged)
+    }
+}
