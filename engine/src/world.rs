@@ -227,8 +227,10 @@ fn buffers(
 
 /// More than a program uses at once are left for its next call, as a short count tells it.
 const IOVECS_MAX: usize = 1024;
-/// What is taken in one call from a guest.
-const WRITE_AT_ONCE: u32 = 64 << 10;
+/// What is copied from a guest at once.
+const WRITE_AT_ONCE: usize = 64 << 10;
+/// More is left for the program's next call. No real program writes as much at once; a hostile one names the same gigabyte a thousand times.
+const WRITE_MAX: u32 = 1 << 30;
 
 /// How an output stream stands.
 enum Room {
@@ -240,7 +242,7 @@ enum Room {
 
 fn room(shared: &Shared, stream: Stream, task: bool) -> Room {
     let Some(ready) = shared.hooks().write_ready else {
-        return Room::Bytes(WRITE_AT_ONCE as usize);
+        return Room::Bytes(WRITE_AT_ONCE);
     };
     let task = if task { shared.task.get() } else { std::ptr::null_mut() };
     // SAFETY: arguments as promised in the header.
@@ -277,52 +279,68 @@ pub async fn write(
     if stream == Stream::In {
         return Ok(types::Errno::Badf as i32);
     }
-    let gathered = {
-        let memory = view(&mut caller)?;
-        buffers(&memory, iovs, iovs_len, WRITE_AT_ONCE).and_then(|ranges| {
-            let mut bytes = Vec::new();
-            for range in ranges {
-                bytes.extend(memory.to_vec(range)?);
-            }
-            Ok(bytes)
-        })
-    };
-    let bytes = match gathered {
-        Ok(bytes) => bytes,
+    let ranges = match buffers(&view(&mut caller)?, iovs, iovs_len, WRITE_MAX) {
+        Ok(ranges) => ranges,
         Err(error) => return Ok(errno_of(&error)),
     };
-    let taken = match shared.hooks().write {
-        Some(write) if !bytes.is_empty() => {
-            let writing = pin!(poll_fn(|cx| {
-                loop {
-                    // SAFETY: arguments as promised in the header.
-                    match unsafe { write(shared.process, number(stream), bytes.as_ptr(), bytes.len()) } {
-                        0 => {}
-                        WRITE_CLOSED => return Poll::Ready(Ok(Err(types::Errno::Pipe))),
-                        WRITE_STOP => return Poll::Ready(Err(output_limit())),
-                        taken => return Poll::Ready(Ok(Ok(taken.clamp(0, bytes.len() as i64) as u32))),
-                    }
-                    match room(&shared, stream, true) {
-                        Room::None => {
-                            wait_for_hook(&shared, cx);
-                            return Poll::Pending;
-                        }
-                        // There is room again already, or an end that the write will tell of.
-                        Room::Bytes(_) | Room::Closed | Room::Limit => {}
-                    }
-                }
-            }));
-            watched(&caller, &FD_WRITE, writing).await?
+    // All of it, as programs expect of a stream that blocks; in pieces, as it may be much.
+    let mut written = 0;
+    let mut rest = &ranges[..];
+    let mut from = 0;
+    while !rest.is_empty() {
+        let mut bytes = Vec::new();
+        let memory = view(&mut caller)?;
+        while let Some(range) = rest.first()
+            && bytes.len() < WRITE_AT_ONCE
+        {
+            let to = range.len().min(from + (WRITE_AT_ONCE - bytes.len()) as u32);
+            let piece = range.get_range(from..to).expect("inside of the range");
+            match memory.to_vec(piece) {
+                Ok(piece) => bytes.extend(piece),
+                Err(error) => return Ok(errno_of(&error)),
+            }
+            from = to;
+            if from == range.len() {
+                (rest, from) = (&rest[1..], 0);
+            }
         }
-        _ => Ok(bytes.len() as u32),
-    };
-    Ok(match taken {
-        Ok(taken) => match view(&mut caller)?.write(GuestPtr::<types::Size>::new(size as u32), taken) {
-            Ok(()) => types::Errno::Success as i32,
-            Err(error) => errno_of(&error),
-        },
-        Err(errno) => errno as i32,
-    })
+        let taken = match shared.hooks().write {
+            None => Ok(()),
+            Some(write) => {
+                let mut bytes = &bytes[..];
+                let writing = pin!(poll_fn(|cx| {
+                    while !bytes.is_empty() {
+                        // SAFETY: arguments as promised in the header.
+                        match unsafe { write(shared.process, number(stream), bytes.as_ptr(), bytes.len()) } {
+                            0 => {}
+                            WRITE_CLOSED => return Poll::Ready(Ok(Err(types::Errno::Pipe))),
+                            WRITE_STOP => return Poll::Ready(Err(output_limit())),
+                            taken => {
+                                bytes = &bytes[taken.clamp(0, bytes.len() as i64) as usize..];
+                                continue;
+                            }
+                        }
+                        match room(&shared, stream, true) {
+                            Room::None => {
+                                wait_for_hook(&shared, cx);
+                                return Poll::Pending;
+                            }
+                            // There is room again already, or an end that the write will tell of.
+                            Room::Bytes(_) | Room::Closed | Room::Limit => {}
+                        }
+                    }
+                    Poll::Ready(Ok(Ok(())))
+                }));
+                watched(&caller, &FD_WRITE, writing).await?
+            }
+        };
+        if let Err(errno) = taken {
+            return Ok(errno as i32);
+        }
+        written += bytes.len() as u32;
+    }
+    let answered = view(&mut caller)?.write(GuestPtr::<types::Size>::new(size as u32), written);
+    Ok(answered.map_or_else(|error| errno_of(&error), |()| types::Errno::Success as i32))
 }
 
 /// `fd_read` from standard input.

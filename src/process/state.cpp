@@ -144,7 +144,7 @@ std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32
     environment.threads.release();
     return kAgain;
   }
-  if (environment.scheduler().spawn(thread)) {
+  if (environment.scheduler().spawn(thread, sched::SpawnPlace::kNext)) {
     if (environment.recorder) environment.names.add(thread->id(), id, name + "/" + std::to_string(number));
     return static_cast<std::int32_t>(number);
   }

@@ -43,12 +43,16 @@ void Core::queue_woken(Task& task) {
   notify();
 }
 
-void Core::queue_spawned(Task& task) {
+void Core::queue_spawned(Task& task, SpawnPlace place) {
   const uint64_t now = now_ns();
   task.since_ns_.store(now, std::memory_order_relaxed);
   Worker* const worker = Worker::current();
   if (worker != nullptr && &worker->core() == this) {
     if (config_.recorder != nullptr) config_.recorder->record(worker->index(), TraceKind::kSpawn, now, task.id_);
+    if (place == SpawnPlace::kNext) {
+      worker->push_woken(task);
+      return;
+    }
     worker->push_back(task);
   } else {
     if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kSpawn, now, task.id_);
@@ -80,7 +84,7 @@ void Core::earlier_deadline(uint64_t deadline_ns) {
   ticker_.watch(deadline_ns);
 }
 
-bool Core::spawn(base::Ref<Task> task) {
+bool Core::spawn(base::Ref<Task> task, SpawnPlace place) {
   Task& spawned = *task;
   // Counted before the check, so that whoever refuses and then waits for the count to settle misses no spawn in progress.
   spawning_.fetch_add(1, std::memory_order_seq_cst);
@@ -99,7 +103,7 @@ bool Core::spawn(base::Ref<Task> task) {
   const base::Ref<Task> kept = cancel ? task : base::Ref<Task>();
   static_cast<void>(task.leak());  // the scheduler's from here on, until forget or abandon_all
   spawned.state_.spawn();
-  queue_spawned(spawned);
+  queue_spawned(spawned, place);
   spawning_.fetch_sub(1, std::memory_order_seq_cst);
   if (cancel) kept->cancel_requested();
   return true;

@@ -49,7 +49,7 @@ class Core final : private DeadlineListener {
 
   // Any thread. Puts a task that the caller moved to kQueued into a queue, and sees to it that somebody takes it from there.
   void queue_woken(Task& task);
-  void queue_spawned(Task& task);
+  void queue_spawned(Task& task, SpawnPlace place);
   // Any thread, after making work visible to all: wakes a worker for it, or makes sure that running tasks are asked to give way.
   void notify() {
     const IdleSet::Standing standing = idle_.standing();
@@ -62,7 +62,7 @@ class Core final : private DeadlineListener {
   // Any thread: is there anything that a worker with nothing to do could take?
   bool any_work(uint64_t now_ns);
 
-  bool spawn(base::Ref<Task> task);
+  bool spawn(base::Ref<Task> task, SpawnPlace place);
   // The worker that ran it, after on_done.
   void forget(Task& task);
   uint64_t live() const { return live_.load(std::memory_order_seq_cst); }

@@ -64,7 +64,7 @@ Result<void> Scheduler::start() {
   return started;
 }
 
-bool Scheduler::spawn(base::Ref<Task> task) { return core_->spawn(std::move(task)); }
+bool Scheduler::spawn(base::Ref<Task> task, SpawnPlace place) { return core_->spawn(std::move(task), place); }
 Timers& Scheduler::timers() { return core_->timers(); }
 BlockingPool& Scheduler::blocking() { return core_->blocking(); }
 uint64_t Scheduler::now_ns() const { return core_->now_ns(); }

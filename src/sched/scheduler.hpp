@@ -101,7 +101,7 @@ class Scheduler {
 
   // Takes over a new task and its reference, and queues it behind those of its priority: behind the caller's own worker's when a task
   // calls it. Never parks. False once the workers are being stopped: the task is released, unrun.
-  bool spawn(base::Ref<Task> task);
+  bool spawn(base::Ref<Task> task, SpawnPlace place = SpawnPlace::kBack);
 
   Timers& timers();
   BlockingPool& blocking();
