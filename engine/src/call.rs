@@ -356,6 +356,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
     let shared = &call.shared;
     shared.task.set(task);
     let backtrace_wanted = shared.backtrace_wanted();
+    shared.answered.set(false);
     shared.wake_foreign();
     // SAFETY: polls do not overlap, so that nobody else touches the driver; the reference ends before `finish`.
     let polled = match unsafe { &mut *call.driver.get() } {
@@ -367,7 +368,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
     };
     match polled {
         Ok(std::task::Poll::Pending) => {
-            if backtrace_wanted {
+            if backtrace_wanted && !shared.answered.get() {
                 // Could have been answered in this poll and was not: the guest is where nobody can look.
                 shared.serve(None);
             }

@@ -41,6 +41,8 @@ pub struct Shared {
     request: AtomicU32,
     /// A yield has answered pending and waits for the next poll (see `waker::YieldNow`); of components, the poll under way ends in a yield.
     pub yielding: Cell<bool>,
+    /// A request for a backtrace was answered in the poll under way: one that waits now came later.
+    pub answered: Cell<bool>,
     /// The last write of the guest met a reader that is gone.
     pub pipe_closed: Cell<bool>,
     /// `foreign` is not empty.
@@ -69,6 +71,7 @@ impl Shared {
             waiting_for: AtomicPtr::new(std::ptr::null_mut()),
             request: AtomicU32::new(REQUEST_NONE),
             yielding: Cell::new(false),
+            answered: Cell::new(false),
             pipe_closed: Cell::new(false),
             any_foreign: Cell::new(false),
             component,
@@ -143,6 +146,7 @@ impl Shared {
         if self.request.load(Ordering::Acquire) != REQUEST_WAITING {
             return;
         }
+        self.answered.set(true);
         // SAFETY: in state waiting the slot belongs to the polling thread.
         let (callback, context) = unsafe { *self.request_to.get() };
         // Release: partner is the acquire in `request_backtrace`.

@@ -35,6 +35,37 @@ const SLEEP: &str = r#"(module (import "wasi_snapshot_preview1" "poll_oneoff" (f
       (drop (call $poll (i32.const 0) (i32.const 300) (i32.const 1) (i32.const 208))))
     (func $main call $nap) (export "_start" (func $main)))"#;
 
+/// Asks again from inside the answer, as somebody who waits for it may.
+struct Again<'a> {
+    call: &'a OwnedCall,
+    answers: Answers,
+    asked: std::cell::Cell<bool>,
+}
+
+unsafe extern "C-unwind" fn ask_again(context: *mut c_void, backtrace: *const Backtrace) {
+    let again = unsafe { &*context.cast::<Again<'_>>() };
+    if !again.asked.replace(true) {
+        assert!(unsafe { weft_call_request_backtrace(again.call.0, Some(ask_again), context) });
+    }
+    unsafe { keep((&raw const again.answers).cast_mut().cast(), backtrace) };
+}
+
+/// A request that comes while another one is answered is for the next poll, and not for the end of this one, where nobody can look.
+#[test]
+fn a_request_during_an_answer_gets_one_too() {
+    let host = Host::new();
+    let (program, process, task) = (host.program(SLEEP), Process::new(), Task::new());
+    let call = Setup::new().start(&program, &process).unwrap();
+    assert_eq!(call.poll(&task), Poll::Pending);
+    let again = Again { call: &call, answers: Answers::default(), asked: false.into() };
+    let context = (&raw const again).cast_mut().cast();
+    assert!(unsafe { weft_call_request_backtrace(call.0, Some(ask_again), context) });
+    assert_eq!(call.poll(&task), Poll::Pending);
+    assert_eq!(call.poll(&task), Poll::Pending);
+    let stack = vec!["test.wasm!nap".to_string(), "test.wasm!main".to_string()];
+    assert_eq!(again.answers.take(), [Some(stack.clone()), Some(stack)]);
+}
+
 /// A sleeping guest shows its stack at the next poll; a second request at the same time is refused.
 #[test]
 fn a_parked_guest_shows_where_it_waits() {
