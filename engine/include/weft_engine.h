@@ -444,6 +444,8 @@ typedef struct weft_hooks {
   void (*task_release)(void *task);
   // Asked at an epoch check, that is soon after `weft_engine_increment_epoch`. NULL = always continue.
   weft_decision (*epoch)(void *process);
+  // After `epoch` answered yield: the guest thread was found in a loop that does nothing but look at memory until another thread changes it. NULL = nobody wants to know.
+  void (*spinning)(void *process);
   // The guest called `sched_yield`: the poll returns pending right after this, and nothing is woken, so re-queue the task. NULL = wake it.
   void (*yield_now)(void *process);
   // Output of the guest, `stream` 1 or 2. Returns how many bytes were taken (possibly fewer than `size`, also 0), or `WEFT_WRITE_CLOSED`, or

@@ -1,9 +1,11 @@
 //! Backtraces: what a guest's stack looks like, in the guest's own terms.
 
 use crate::abi::Str;
+use crate::debug_info::Place;
 use crate::error::one_line;
 use crate::lines::Symbol;
 use crate::module::Module;
+use std::fmt::Write;
 
 /// A guest's stack, innermost frame first.
 pub struct Backtrace {
@@ -49,7 +51,8 @@ pub struct Frame {
 }
 
 impl Backtrace {
-    /// The guest's stack in `store`, as of now. Resolves names and lines, which takes from microseconds to (with much debug information) milliseconds.
+    /// The guest's stack in `store`, as of now. Resolves names and lines, which takes from microseconds to (with much debug information) milliseconds, and
+    /// never as much as a guest likes.
     pub(crate) fn capture(store: impl wasmtime::AsContext, module: &Module) -> Backtrace {
         Backtrace::new(&wasmtime::WasmBacktrace::force_capture(store), module)
     }
@@ -59,16 +62,17 @@ impl Backtrace {
         for frame in backtrace.frames() {
             let name = module.frame_name().or(frame.module().name()).unwrap_or_default();
             let function = frame.func_name().map(demangle).unwrap_or_default();
+            let origin = module.origin();
             let offset = frame.module_offset().map(|offset| offset as u64);
-            let (function_index, offset, symbols) = match module.origin() {
-                None => (frame.func_index(), offset, frame.symbols().iter().map(Symbol::from_engine).collect()),
-                Some(origin) => {
-                    let offset = offset.map(|offset| origin.offset(offset));
-                    let symbols = offset.map_or_else(Vec::new, |offset| origin.lines().frames(offset));
-                    (origin.function(frame.func_index()).unwrap_or(u32::MAX), offset, symbols)
-                }
-            };
-            let offset = offset.unwrap_or(u64::MAX);
+            let start = offset.zip(frame.func_offset()).and_then(|(offset, within)| offset.checked_sub(within as u64));
+            let place = offset.map(|offset| Place {
+                offset: origin.offset(offset),
+                function: frame.func_index(),
+                function_start: start,
+            });
+            let symbols = place.as_ref().map_or_else(Vec::new, |place| origin.symbols(place));
+            let function_index = origin.function(frame.func_index()).unwrap_or(u32::MAX);
+            let offset = place.map_or(u64::MAX, |place| place.offset);
             let line = |function, symbol: &Symbol, inlined| Line {
                 module: one_line(name),
                 function,
@@ -95,36 +99,45 @@ impl Backtrace {
     }
 }
 
-impl Symbol {
-    fn from_engine(symbol: &wasmtime::FrameSymbol) -> Symbol {
-        Symbol {
-            function: symbol.name().map(str::to_string),
-            file: symbol.file().map(str::to_string),
-            line: symbol.line(),
-            column: symbol.column(),
-        }
-    }
-}
-
 /// A function's name as its source calls it, where the scheme is known (Rust, C++).
 fn demangle(name: &str) -> String {
     // Demangling may blow names up; ones that are longer than any compiler makes are shown as they are.
     if name.len() > MANGLED_BYTES_MAX {
         return one_line(name);
     }
+    let mut text = Demangled(String::new());
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return one_line(&format!("{rust:#}"));
+        let done = write!(text, "{rust:#}");
+        return text.shown(done).unwrap_or_else(|| one_line(name));
     }
     if name.starts_with("_Z")
         && let Ok(symbol) = cpp_demangle::BorrowedSymbol::new(name.as_bytes())
-        && let Ok(text) = symbol.demangle_with_options(&cpp_demangle::DemangleOptions::default())
     {
-        return one_line(&text);
+        let done = symbol.structured_demangle(&mut text, &cpp_demangle::DemangleOptions::default());
+        return text.shown(done).unwrap_or_else(|| one_line(name));
     }
     one_line(name)
 }
 
 const MANGLED_BYTES_MAX: usize = 4096;
+/// More than `one_line` shows.
+const DEMANGLED_BYTES_MAX: usize = 4096;
+
+/// Takes text until there is too much of it: a name of a thousand bytes can stand for one of gigabytes.
+struct Demangled(String);
+
+impl Demangled {
+    fn shown(&self, done: std::fmt::Result) -> Option<String> {
+        (done.is_ok() || self.0.len() > DEMANGLED_BYTES_MAX).then(|| one_line(&self.0))
+    }
+}
+
+impl std::fmt::Write for Demangled {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.push_str(text);
+        if self.0.len() > DEMANGLED_BYTES_MAX { Err(std::fmt::Error) } else { Ok(()) }
+    }
+}
 
 /// An error context that stops Wasmtime from capturing a backtrace of its own: capturing resolves names and lines at once, too much work for a guest that merely
 /// exits or is stopped.
@@ -172,5 +185,38 @@ pub unsafe extern "C" fn weft_backtrace_frame(backtrace: *const Backtrace, index
 pub unsafe extern "C" fn weft_backtrace_free(backtrace: *mut Backtrace) {
     if !backtrace.is_null() {
         drop(unsafe { Box::from_raw(backtrace) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Shows that names are demangled, and that none takes much time or memory.
+
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn names_are_demangled() {
+        assert_eq!(demangle("_ZN5space3fooEibc"), "space::foo(int, bool, char)");
+        assert_eq!(demangle("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE"), "core::fmt::Write::write_fmt");
+        assert_eq!(demangle("main"), "main");
+        assert_eq!(demangle("_Znonsense"), "_Znonsense");
+    }
+
+    #[test]
+    fn names_that_stand_for_gigabytes_are_cut() {
+        // f(T<int, int>, T<first, first>, T<second, second>, ...): each is twice as long as the one before.
+        let place = |index: usize| match index {
+            0 => "S_".to_string(),
+            1..=36 => format!("S{}_", char::from(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index - 1])),
+            _ => unreachable!("there are fewer"),
+        };
+        let types = (1..36).map(|index| format!("S_I{0}{0}E", place(index)));
+        let name = format!("_Z1f1TIiiE{}", types.collect::<String>());
+        let start = Instant::now();
+        let shown = demangle(&name);
+        assert!(shown.starts_with("f(T<int, int>, T<T<int, int>, T<int, int> >, T<T<T<int, int>,"), "{shown}");
+        assert!(shown.len() < 2000);
+        assert!(start.elapsed() < Duration::from_secs(1));
     }
 }

@@ -92,7 +92,7 @@ pub(crate) struct Settings {
     memory_reservation_bytes: u64,
     pub memory_bytes_max: u64,
     optimize: Optimize,
-    debug_info: bool,
+    pub debug_info: bool,
     memory_keep_resident_bytes: u64,
     stack_keep_resident_bytes: u64,
     table_keep_resident_bytes: u64,
@@ -212,14 +212,10 @@ impl Settings {
             Optimize::Speed => wasmtime::OptLevel::Speed,
             Optimize::SpeedAndSize => wasmtime::OptLevel::SpeedAndSize,
         };
-        let details = if self.debug_info {
-            wasmtime::WasmBacktraceDetails::Enable
-        } else {
-            wasmtime::WasmBacktraceDetails::Disable
-        };
         config
             .cranelift_opt_level(level)
-            .wasm_backtrace_details(details)
+            // It would parse them without bounds, on the guest's stack: see debug_info.rs.
+            .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
             .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
             // Nobody unwinds through guests with the system's unwinder, and registering its tables costs time per module.
             .native_unwind_info(false)

@@ -85,15 +85,27 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// All causes of an error, outermost first, a line each.
 pub(crate) fn chain(error: &wasmtime::Error) -> String {
-    // A backtrace is part of the chain as a context; it is handed out on its own.
     let mut lines: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if !text.starts_with("error while executing at wasm backtrace") && lines.last() != Some(&text) {
+    for text in error.chain().filter_map(says) {
+        if lines.last() != Some(&text) {
             lines.push(text);
         }
     }
     lines.join("\n")
+}
+
+/// What a cause says; None if it is a backtrace, which is part of the chain as a context, and handed out on its own. Wasmtime would demangle all names in it, with
+/// output in no proportion to them: so it is stopped as soon as it can be told what it is.
+fn says(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    struct Listener(String);
+    impl std::fmt::Write for Listener {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.push_str(text);
+            if self.0.starts_with("error while executing at wasm backtrace") { Err(std::fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut listener = Listener(String::new());
+    std::fmt::write(&mut listener, format_args!("{cause}")).ok().map(|()| listener.0)
 }
 
 /// Whether `error` says that the pool or the address space is used up, as an error that names the setting to raise.
@@ -104,7 +116,7 @@ fn resource_exhausted(what: &str, error: &wasmtime::Error) -> Option<Error> {
     }
     let out_of_maps = error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.raw_os_error() == Some(libc::ENOMEM))
-            || cause.to_string().contains("os error 12")
+            || says(cause).is_some_and(|text| text.contains("os error 12"))
     });
     out_of_maps.then(|| {
         let message = format!("{what}: the operating system refused memory mappings; raise the setting vm.max_map_count, or use fewer slots");

@@ -199,8 +199,27 @@ fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadli
             guest.shared.yielding.set(true);
             Ok(UpdateDeadline::Yield(1))
         }
-        Decision::Yield => Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow))),
+        Decision::Yield => {
+            tell_if_spinning(&store);
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow)))
+        }
         Decision::Stop => Err(quiet(Stopped)),
+    }
+}
+
+/// Tells the scheduler if the guest is about to yield in the middle of a loop that only waits for another thread. Looking takes a microsecond or two, once a quantum, and only in
+/// modules that have such loops.
+fn tell_if_spinning(store: &StoreContextMut<'_, Guest>) {
+    let guest = store.data();
+    if let Some(spinning) = guest.shared.hooks().spinning
+        && let origin = guest.program.module().origin()
+        && origin.has_spin_loops()
+        && let backtrace = wasmtime::WasmBacktrace::force_capture(store)
+        && let Some(offset) = backtrace.frames().first().and_then(|frame| frame.module_offset())
+        && origin.spins_at(offset as u64)
+    {
+        // SAFETY: the hook accepts the call's process.
+        unsafe { spinning(guest.shared.process) };
     }
 }
 

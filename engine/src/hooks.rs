@@ -68,6 +68,8 @@ pub struct Hooks {
     pub task_release: Option<unsafe extern "C-unwind" fn(task: *mut c_void)>,
     /// Asked at an epoch check, that is soon after `weft_engine_increment_epoch`. NULL = always continue.
     pub epoch: Option<unsafe extern "C-unwind" fn(process: *mut c_void) -> Decision>,
+    /// After `epoch` answered yield: the guest thread was found in a loop that does nothing but look at memory until another thread changes it. NULL = nobody wants to know.
+    pub spinning: Option<unsafe extern "C-unwind" fn(process: *mut c_void)>,
     /// The guest called `sched_yield`: the poll returns pending right after this, and nothing is woken, so re-queue the task. NULL = wake it.
     pub yield_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void)>,
     /// Output of the guest, `stream` 1 or 2. Returns how many bytes were taken (possibly fewer than `size`, also 0), or `WEFT_WRITE_CLOSED`, or
@@ -127,6 +129,7 @@ impl Hooks {
         task_retain: None,
         task_release: None,
         epoch: None,
+        spinning: None,
         yield_now: None,
         write: None,
         write_ready: None,

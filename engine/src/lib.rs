@@ -34,6 +34,7 @@ pub mod wasi;
 mod alloc;
 mod cache;
 mod component;
+mod debug_info;
 mod guest;
 mod limits;
 mod lines;

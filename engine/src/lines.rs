@@ -1,35 +1,42 @@
-//! Which source lines an instruction came from, for modules whose debug information the engine does not have because they were rewritten.
+//! Which source lines an instruction came from.
 //!
 //! ```text
-//! let lines = LineTable::new(side.dwarf);
-//! for symbol in lines.frames(side.offsets.original(offset)) { ... }
+//! let lines = LineTable::new(DebugInfo::find(&wasm));
+//! for symbol in lines.frames(&place) { ... }
 //! ```
 //!
-//! Debug information is the guest's and as hostile as its code: every look-up may do only so much work, on only so much stack, and one that asks for more finds nothing.
+//! Debug information is the guest's and as hostile as its code: all look-ups together may do only so much work, each on only so much stack, and what takes more is not found.
 
-use crate::rewrite::Dwarf;
+use crate::debug_info::{DebugInfo, Place, SECTIONS};
 use addr2line::Context;
 use addr2line::gimli::{self, LittleEndian, Reader, ReaderOffsetId, Section};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Finds source lines. Any thread; look-ups take turns.
+#[derive(Default)]
 pub struct LineTable {
-    code_start: u64,
+    info: DebugInfo,
     data: Arc<Data>,
-    /// Where each section is in the data.
-    sections: Vec<(String, Range<usize>)>,
     state: Mutex<State>,
 }
 
-enum State {
-    NotParsed,
-    Parsed(Box<Context<Cursor>>),
-    /// There is nothing to find, or it is malformed.
+#[derive(Default)]
+struct State {
+    /// For each module with debug information.
+    modules: Vec<Parsed>,
+    /// What look-ups took, beyond what each may.
+    time: Duration,
+}
+
+enum Parsed {
+    NotYet,
+    Done(Box<Context<Cursor>>),
+    /// It is malformed, or asks for too much.
     Useless,
 }
 
@@ -45,54 +52,60 @@ pub struct Symbol {
 
 impl LineTable {
     /// Parses nothing yet.
-    pub fn new(dwarf: Dwarf) -> LineTable {
-        let mut bytes = Vec::with_capacity(dwarf.sections.iter().map(|(_, content)| content.len()).sum());
-        let mut sections = Vec::new();
-        for (name, content) in dwarf.sections {
-            let start = bytes.len();
-            bytes.extend_from_slice(&content);
-            sections.push((name, start..bytes.len()));
-        }
-        let state = if bytes.is_empty() { State::Useless } else { State::NotParsed };
-        let data = Arc::new(Data { bytes, work: AtomicU64::new(0), stack: AtomicU64::new(0) });
-        LineTable { code_start: dwarf.code_start, data, sections, state: Mutex::new(state) }
+    pub fn new(info: DebugInfo) -> LineTable {
+        let work = (WORK_MIN + info.bytes.len() as u64 * WORK_PER_BYTE).min(WORK_MAX);
+        let data = Arc::new(Data { bytes: info.bytes.clone(), work: AtomicU64::new(work), stack: AtomicU64::new(0) });
+        let modules = info.modules.iter().map(|_| Parsed::NotYet).collect();
+        LineTable { info, data, state: Mutex::new(State { modules, time: Duration::ZERO }) }
     }
 
-    /// The functions that the instruction at `offset` in the original file belongs to, innermost first: all but the last were inlined into the
-    /// next. Empty if nothing is known. The first call parses what debug information there is, which can take milliseconds.
-    pub fn frames(&self, offset: u64) -> Vec<Symbol> {
-        let Some(address) = offset.checked_sub(self.code_start) else {
+    pub fn debug_info(&self) -> &DebugInfo {
+        &self.info
+    }
+
+    /// The functions that an instruction belongs to, innermost first: all but the last were inlined into the next. Empty if nothing is known. The first call parses
+    /// what debug information there is, which can take milliseconds, with hostile information a second.
+    pub fn frames(&self, place: &Place) -> Vec<Symbol> {
+        let Some(index) = self.info.module(place) else {
             return Vec::new();
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, State::Useless) {
+        let state = &mut *state;
+        let Some(parsed) = state.modules.get_mut(index).filter(|parsed| !matches!(parsed, Parsed::Useless)) else {
             return Vec::new();
-        }
-        self.data.allow((WORK_MIN + self.data.bytes.len() as u64 * WORK_PER_BYTE).min(WORK_MAX));
+        };
+        let before = thread_time();
+        self.data.stack.store(stack_address(), Ordering::Relaxed);
         // No panic is known, but the libraries promise none for bytes like these.
         let found = catch_unwind(AssertUnwindSafe(|| {
-            if matches!(*state, State::NotParsed) {
-                *state = self.parse().map_or(State::Useless, |context| State::Parsed(Box::new(context)));
+            if matches!(parsed, Parsed::NotYet) {
+                *parsed = self.parse(index).map_or(Parsed::Useless, |context| Parsed::Done(Box::new(context)));
             }
-            match &*state {
-                State::Parsed(context) => symbols(context, address),
+            match &*parsed {
+                Parsed::Done(context) => symbols(context, place.offset - self.info.modules[index].code_start),
                 _ => Vec::new(),
             }
         }));
-        found.unwrap_or_else(|_| {
-            *state = State::Useless;
+        let found = found.unwrap_or_else(|_| {
+            *parsed = Parsed::Useless;
             Vec::new()
-        })
+        });
+        // Not everything that takes time reads something.
+        state.time += thread_time().saturating_sub(before).saturating_sub(TIME_PER_LOOK_UP);
+        if state.time > TIME_MAX {
+            state.modules.clear();
+        }
+        found
     }
 
-    fn parse(&self) -> gimli::Result<Context<Cursor>> {
+    fn parse(&self, index: usize) -> gimli::Result<Context<Cursor>> {
         let section = |id: gimli::SectionId| -> gimli::Result<Cursor> {
-            let known = self.sections.iter().find(|(name, _)| name == id.name());
-            let range = known.map_or(0..0, |(_, range)| range.clone());
+            let known = SECTIONS.iter().position(|name| *name == id.name());
+            let range = known.map_or(0..0, |place| self.info.modules[index].sections[place].clone());
             Ok(Cursor { data: self.data.clone(), at: range.start, end: range.end })
         };
         let mut dwarf = gimli::Dwarf::load(section)?;
-        check_abbreviations(&dwarf)?;
+        check_units(&dwarf)?;
         dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
         Context::from_dwarf(dwarf)
     }
@@ -103,11 +116,16 @@ fn symbols(context: &Context<Cursor>, address: u64) -> Vec<Symbol> {
     let Ok(mut frames) = context.find_frames(address).skip_all_loads() else {
         return symbols;
     };
+    let mut text_left = TEXT_BYTES_MAX;
+    let mut take = |text: &[u8]| {
+        text_left = text_left.checked_sub(text.len())?;
+        Some(String::from_utf8_lossy(text).into_owned())
+    };
     while let Ok(Some(frame)) = frames.next() {
         let location = frame.location.as_ref();
         symbols.push(Symbol {
-            function: frame.function.as_ref().and_then(|name| name.raw_name().ok()).map(Cow::into_owned),
-            file: location.and_then(|location| location.file).map(str::to_string),
+            function: frame.function.as_ref().and_then(|function| take(function.name.rest())),
+            file: location.and_then(|location| location.file).and_then(|file| take(file.as_bytes())),
             line: location.and_then(|location| location.line),
             column: location.and_then(|location| location.column),
         });
@@ -119,28 +137,52 @@ fn symbols(context: &Context<Cursor>, address: u64) -> Vec<Symbol> {
 }
 
 /// More inlined functions than this at one place are not shown.
-const SYMBOLS_MAX: usize = 256;
-/// The work of a look-up, in reads and bytes searched. What compilers write needs about one for a byte, and most of that once.
-const WORK_PER_BYTE: u64 = 4;
+const SYMBOLS_MAX: usize = 64;
+/// Names and paths found by one look-up; longer ones are left out.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+/// The work of all look-ups, in reads and bytes searched: what was parsed is kept, so that it is done once. What compilers write needs a tenth for a byte the first
+/// time, and less than one in all. It also bounds what is made of the information in memory: the worst known is 28 bytes for each.
+const WORK_PER_BYTE: u64 = 2;
 const WORK_MIN: u64 = 100_000;
-/// Less than a second.
-const WORK_MAX: u64 = 100_000_000;
+const WORK_MAX: u64 = 16_000_000;
+/// What a look-up takes if everything is parsed, with much room.
+const TIME_PER_LOOK_UP: Duration = Duration::from_millis(1);
+/// What all look-ups of a program may take beyond that, before no more lines are found.
+const TIME_MAX: Duration = Duration::from_secs(2);
 /// Inlined functions are parsed by recursion. Look-ups run on guests' stacks, where the host has several times this for itself.
 const STACK_BYTES_MAX: u64 = 64 << 10;
 /// Compilers need about half.
 const EMPTY_ATTRIBUTES_MAX: u32 = 24;
+/// A few hundred bytes are made of each.
+const UNITS_MAX: usize = 100_000;
 
-/// Refuses information whose entries have too many attributes that take no bytes: nothing is counted when they are read.
-fn check_abbreviations(dwarf: &gimli::Dwarf<Cursor>) -> gimli::Result<()> {
+/// CPU time of this thread.
+fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it is written to and nothing else; without such a clock it stays as it is.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Refuses information with too many units; with tables of abbreviations that overlap, which would be read and kept again and again; and with entries that have too many
+/// attributes that take no bytes: nothing is counted when they are read.
+fn check_units(dwarf: &gimli::Dwarf<Cursor>) -> gimli::Result<()> {
     let mut checked = BTreeSet::new();
+    let mut bytes_left = dwarf.debug_abbrev.reader().len();
     let mut units = dwarf.units();
+    let mut count = 0;
     while let Some(unit) = units.next()? {
+        count += 1;
+        if count > UNITS_MAX {
+            return Err(gimli::Error::TooManyIterations);
+        }
         let offset = unit.debug_abbrev_offset();
         if !checked.insert(offset.0) {
             continue;
         }
         let mut reader = dwarf.debug_abbrev.reader().clone();
         reader.skip(offset.0)?;
+        let before = reader.len();
         while reader.read_uleb128()? != 0 {
             reader.read_uleb128()?;
             reader.read_u8()?;
@@ -160,25 +202,22 @@ fn check_abbreviations(dwarf: &gimli::Dwarf<Cursor>) -> gimli::Result<()> {
                 }
             }
         }
+        bytes_left = bytes_left.checked_sub(before - reader.len()).ok_or(gimli::Error::TooManyIterations)?;
     }
     Ok(())
 }
 
-/// The sections, one after the other, and what may still be done with them.
+/// The contents of all sections, and what may still be done with them.
+#[derive(Default)]
 struct Data {
-    bytes: Vec<u8>,
-    /// Work that is left. All is done with the table locked; atomic because readers have to be `Send`. Written and read by the look-up, publishes nothing.
+    bytes: Arc<Vec<u8>>,
+    /// Work that is left. All is done with the table locked; atomic because readers have to be `Send`. Written and read by look-ups, publishes nothing.
     work: AtomicU64,
     /// Where the stack was when the look-up began. As above.
     stack: AtomicU64,
 }
 
 impl Data {
-    fn allow(&self, work: u64) {
-        self.work.store(work, Ordering::Relaxed);
-        self.stack.store(stack_address(), Ordering::Relaxed);
-    }
-
     /// Fails if there was too much of it.
     #[inline]
     fn work(&self, amount: usize) -> gimli::Result<()> {
@@ -312,10 +351,10 @@ impl Reader for Cursor {
 #[cfg(test)]
 mod tests {
     //! Shows that lines are found where debug information is sound, and that hostile information costs little and nobody's stack. Written by
-    //! hand: a unit and a function `f`, both from address 0 on, and what each test puts into the function.
+    //! hand: units with a function `f` each, both from address 0 on, and what each test puts into the function.
 
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     const INLINED: u8 = 3;
     const UNIT: [u8; 9] = [1, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
@@ -330,12 +369,23 @@ mod tests {
         out
     }
 
-    fn table(abbreviations: Vec<u8>, in_function: &[u8]) -> LineTable {
+    /// A unit of these entries, with the abbreviations at an offset.
+    fn unit(abbreviations: u32, entries: &[u8]) -> Vec<u8> {
+        let length = (entries.len() as u32 + 7).to_le_bytes();
+        [&length[..], &[4, 0], &abbreviations.to_le_bytes(), &[4], entries].concat()
+    }
+
+    fn at(offset: u64) -> Place {
+        Place { offset, function: 0, function_start: None }
+    }
+
+    fn table_of(sections: &[(&str, &[u8])]) -> LineTable {
+        LineTable::new(DebugInfo::of(100, sections))
+    }
+
+    fn table(abbreviations: &[u8], in_function: &[u8]) -> LineTable {
         let entries = [&UNIT[..], &FUNCTION, in_function, &[0, 0]].concat();
-        let header = [&(entries.len() as u32 + 7).to_le_bytes()[..], &[4, 0, 0, 0, 0, 0, 4]].concat();
-        let info = [header, entries].concat();
-        let sections = vec![(".debug_abbrev".to_string(), abbreviations), (".debug_info".to_string(), info)];
-        LineTable::new(Dwarf { code_start: 100, sections })
+        table_of(&[(".debug_abbrev", abbreviations), (".debug_info", &unit(0, &entries))])
     }
 
     fn nested(depth: usize) -> Vec<u8> {
@@ -346,34 +396,88 @@ mod tests {
     fn names_the_function() {
         let found = [Symbol { function: Some("f".to_string()), ..Symbol::default() }];
         for depth in [0, 1, 20] {
-            let lines = table(abbreviations(1), &nested(depth));
-            assert_eq!(lines.frames(100), found);
-            assert_eq!(lines.frames(5000), found);
-            assert!(lines.frames(99).is_empty());
-            assert!(lines.frames(100 + 0xffff).is_empty());
+            let lines = table(&abbreviations(1), &nested(depth));
+            // As often as somebody asks: what was parsed is not parsed again.
+            for _ in 0..10_000 {
+                assert_eq!(lines.frames(&at(100)), found);
+            }
+            assert_eq!(lines.frames(&at(5000)), found);
+            assert!(lines.frames(&at(99)).is_empty());
+            assert!(lines.frames(&at(100 + 0xffff)).is_empty());
         }
-        assert!(LineTable::new(Dwarf::default()).frames(7).is_empty());
+        assert!(LineTable::default().frames(&at(7)).is_empty());
     }
 
     #[test]
     fn survives_hostile_information() {
-        let start = Instant::now();
         // A recursion that would need hundreds of megabytes of stack.
-        assert!(table(abbreviations(0), &nested(500_000)).frames(100).is_empty());
+        assert!(table(&abbreviations(0), &nested(500_000)).frames(&at(100)).is_empty());
         // Entries of one byte with a hundred thousand attributes each.
-        assert!(table(abbreviations(100_000), &[INLINED; 100_000]).frames(100).is_empty());
+        assert!(table(&abbreviations(100_000), &[INLINED; 100_000]).frames(&at(100)).is_empty());
         // Everything cut off somewhere.
-        let whole = table(abbreviations(1), &nested(5));
-        for (name, range) in &whole.sections {
-            for end in range.clone() {
-                let content = |(known, range): &(String, Range<usize>)| {
-                    let end = if known == name { end } else { range.end };
-                    (known.clone(), whole.data.bytes[range.start..end].to_vec())
-                };
-                let sections = whole.sections.iter().map(content).collect();
-                LineTable::new(Dwarf { code_start: 0, sections }).frames(0);
-            }
+        let whole = abbreviations(1);
+        let info = unit(0, &[&UNIT[..], &FUNCTION, &nested(5), &[0, 0]].concat());
+        for end in 0..whole.len() {
+            table_of(&[(".debug_abbrev", &whole[..end]), (".debug_info", &info)]).frames(&at(100));
         }
-        assert!(start.elapsed() < Duration::from_secs(30));
+        for end in 0..info.len() {
+            table_of(&[(".debug_abbrev", &whole), (".debug_info", &info[..end])]).frames(&at(100));
+        }
+    }
+
+    /// What look-ups took: never more than they may, with room for a slow machine and what is between two looks at the clock.
+    fn bounded(lines: &LineTable, look_ups: u32) {
+        let start = Instant::now();
+        for _ in 0..look_ups {
+            lines.frames(&at(100));
+        }
+        assert!(start.elapsed() < Duration::from_secs(10) + TIME_PER_LOOK_UP * look_ups, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn takes_bounded_time() {
+        // Units without number that all are at the address, and have nothing to say.
+        let nothing = unit(0, &[&UNIT[..], &[0]].concat());
+        bounded(&table_of(&[(".debug_abbrev", &abbreviations(0)), (".debug_info", &nothing.repeat(200_000))]), 10_000);
+        bounded(&table_of(&[(".debug_abbrev", &abbreviations(0)), (".debug_info", &nothing.repeat(90_000))]), 10_000);
+
+        // A unit that is at the address millions of times: its ranges, in a list.
+        let by_list = [1, 0x11, 1, 0x55, 0x17, 0, 0, 0];
+        let info = unit(0, &[1, 0, 0, 0, 0, 0]);
+        let list = [&[0, 0, 0, 0, 0xff, 0xff, 0, 0].repeat(3_000_000)[..], &[0; 8]].concat();
+        bounded(&table_of(&[(".debug_abbrev", &by_list), (".debug_info", &info), (".debug_ranges", &list)]), 10_000);
+
+        // Tables of abbreviations that are parts of one another.
+        let many = (0..200_000).flat_map(|_| [3, 0x1d, 1, 0, 0]).chain([0]).collect::<Vec<u8>>();
+        let abbreviations = [abbreviations(0), many].concat();
+        let units: Vec<u8> = (0..1000).flat_map(|place| unit(40 + place * 5, &[0])).collect();
+        bounded(&table_of(&[(".debug_abbrev", &abbreviations), (".debug_info", &units)]), 1000);
+    }
+
+    #[test]
+    fn shows_bounded_text() {
+        // Functions inlined into each other, each with the whole of a long name.
+        let ranges = [0x11, 0x01, 0x12, 0x06, 0, 0];
+        let long = vec![b'n'; 1 << 20];
+        let by_offset = [
+            &[1, 0x11, 1],
+            &ranges[..],
+            &[2, 0x2e, 1, 0x03, 0x0e],
+            &ranges[..],
+            &[3, 0x1d, 1, 0x03, 0x0e],
+            &ranges,
+            &[0],
+        ]
+        .concat();
+        let inlined = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
+        for (name, shown) in [(&long[..], 0), (&long[..1000], 30)] {
+            let strings = [name, &[0]].concat();
+            let entries = [&UNIT[..], &[2, 0, 0, 0, 0], &FUNCTION[3..], &inlined.repeat(29), &[0; 31]].concat();
+            let sections =
+                [(".debug_abbrev", &by_offset[..]), (".debug_info", &unit(0, &entries)), (".debug_str", &strings)];
+            let found = table_of(&sections).frames(&at(100));
+            assert_eq!(found.len(), 30);
+            assert_eq!(found.iter().filter(|symbol| symbol.function.is_some()).count(), shown);
+        }
     }
 }

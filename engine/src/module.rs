@@ -2,11 +2,12 @@
 
 use crate::abi::{Bytes, Str, give_bytes, slice};
 use crate::cache::Key;
+use crate::debug_info::DebugInfo;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, chain, guard};
 use crate::features;
 use crate::origin::Origin;
-use crate::rewrite::{self, Damaged, Side};
+use crate::rewrite;
 use std::borrow::Cow;
 use std::sync::Arc;
 use wasmtime::component::Component;
@@ -57,15 +58,15 @@ pub struct ModuleOptions {
 pub struct Module {
     engine: Arc<Engine>,
     code: Code,
-    /// What the code was made from, if that was rewritten first: modules whose processes may have threads.
-    origin: Option<Origin>,
+    /// What the code was made from.
+    origin: Origin,
     name: String,
     entry: Entry,
     from_cache: bool,
 }
 
 /// Machine code, and what has to be kept with it.
-type Compiled = (Code, Option<Origin>);
+type Compiled = (Code, Origin);
 
 pub(crate) enum Code {
     Core(wasmtime::Module),
@@ -96,12 +97,12 @@ impl Module {
 
     /// Whether its processes may have threads.
     pub(crate) fn threaded(&self) -> bool {
-        self.origin.is_some()
+        self.origin.rewritten()
     }
 
     /// What its backtraces are to be translated with.
-    pub(crate) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What backtraces call the module; None if each frame's own module name is better: several modules are in a component.
@@ -253,19 +254,23 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
     let threaded = !component && threads_known && rewrite::has_shared_memory(&wasm).unwrap_or(false);
     let wasmtime = engine_for(&engine, component, threaded)?;
     let cache = engine.cache().filter(|_| use_cache);
-    let what = if component {
-        "component"
-    } else if threaded {
-        "threads"
-    } else {
-        "core"
+    let what = match (component, threaded) {
+        (true, _) => "component",
+        (false, true) => "threads",
+        (false, false) => "core",
     };
-    let key = cache.map(|_| Key::new(wasmtime, what, &wasm));
+    // The engine's settings are part of the key, but this one is none of them.
+    let what = if engine.settings().debug_info { format!("{what} with lines") } else { what.to_string() };
+    let key = cache.map(|_| Key::new(wasmtime, &what, &wasm));
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Some(code) = cache.load(key)
     {
         // SAFETY: written by `store` below, as far as the directory is trusted, and undamaged, as the hash shows.
-        match unsafe { deserialize(wasmtime, &code, component) } {
+        let loaded = split(&engine, &code).and_then(|(code, origin)| {
+            let code = unsafe { deserialize(wasmtime, code, component) };
+            Ok((code?, origin))
+        });
+        match loaded {
             Ok(code) => return Ok(Module::new(engine.clone(), code, name, true)),
             Err(error) => cache.refuse(key, &error),
         }
@@ -276,10 +281,9 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
         (false, true) => {
             let rewritten = rewrite::rewrite(&wasm);
             match rewritten {
-                Ok(Some(rewritten)) => (
-                    wasmtime::Module::from_binary(wasmtime, &rewritten.wasm).map(Code::Core),
-                    Some(Origin::new(rewritten.side)),
-                ),
+                Ok(Some(rewritten)) => {
+                    (wasmtime::Module::from_binary(wasmtime, &rewritten.wasm).map(Code::Core), Some(rewritten.side))
+                }
                 // It must not run as it is.
                 Ok(None) => unreachable!("it has shared memory"),
                 Err(failure) => {
@@ -295,54 +299,40 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
         }
     };
     let code = compiled.0.map_err(|error| refusal(&engine, &wasm, &error))?;
-    let compiled = (code, compiled.1);
+    // Looked for in what the engine accepted.
+    let debug_info = if engine.settings().debug_info { DebugInfo::find(&wasm) } else { DebugInfo::default() };
+    let compiled = (code, Origin::new(compiled.1, debug_info));
     if let (Some(cache), Some(key)) = (cache, &key)
-        && let Ok(bytes) = serialize(&compiled.0, compiled.1.as_ref())
+        && let Ok(bytes) = serialize(&compiled.0, &compiled.1)
     {
         cache.store(key, &bytes);
     }
     Ok(Module::new(engine.clone(), compiled, name, false))
 }
 
-/// At the end of machine code that an `Origin` follows: the origin's size, and these bytes.
-const ORIGIN_MARK: &[u8; 8] = b"weftside";
-
-/// Takes the origin off machine code, if there is one.
-fn split(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), Damaged> {
-    let Some(rest) = bytes.strip_suffix(ORIGIN_MARK) else {
-        return Ok((bytes, None));
-    };
-    let (rest, size) = rest.split_last_chunk::<8>().ok_or(Damaged)?;
-    let size = usize::try_from(u64::from_le_bytes(*size)).map_err(|_| Damaged)?;
-    let at = rest.len().checked_sub(size).ok_or(Damaged)?;
-    let (code, origin) = rest.split_at(at);
-    Ok((code, Some(origin)))
+/// Takes what `serialize` returned apart.
+fn split<'b>(engine: &Engine, bytes: &'b [u8]) -> wasmtime::Result<(&'b [u8], Origin)> {
+    let (code, origin) = Origin::split(bytes)?;
+    let wanted = engine.settings().debug_info;
+    Ok((code, if wanted { origin } else { origin.without_debug_info() }))
 }
 
 /// # Safety
-/// `code` is what `serialize` returned, unchanged.
-unsafe fn deserialize(engine: &wasmtime::Engine, bytes: &[u8], component: bool) -> wasmtime::Result<Compiled> {
-    let (code, origin) = split(bytes)?;
-    let origin = origin.map(Side::decode).transpose()?.map(Origin::new);
-    let code = match component {
+/// `code` is what the engine made, unchanged.
+unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8], component: bool) -> wasmtime::Result<Code> {
+    match component {
         true => unsafe { Component::deserialize(engine, code) }.map(Code::Component),
         false => unsafe { wasmtime::Module::deserialize(engine, code) }.map(Code::Core),
-    };
-    Ok((code?, origin))
+    }
 }
 
-fn serialize(code: &Code, origin: Option<&Origin>) -> wasmtime::Result<Vec<u8>> {
+/// Machine code, with what `split` finds.
+fn serialize(code: &Code, origin: &Origin) -> wasmtime::Result<Vec<u8>> {
     let mut bytes = match code {
         Code::Core(module) => module.serialize(),
         Code::Component(component) => component.serialize(),
     }?;
-    if let Some(origin) = origin {
-        let before = bytes.len();
-        origin.side().encode(&mut bytes);
-        let size = (bytes.len() - before) as u64;
-        bytes.extend_from_slice(&size.to_le_bytes());
-        bytes.extend_from_slice(ORIGIN_MARK);
-    }
+    origin.append(&mut bytes);
     Ok(bytes)
 }
 
@@ -401,14 +391,15 @@ pub unsafe extern "C" fn weft_module_load_precompiled(
             ModuleKind::PrecompiledComponent => true,
             _ => return Err(Error::new(ErrorKind::BadArgument, "it is not precompiled")),
         };
-        let threaded = matches!(split(bytes), Ok((_, Some(_))));
-        let wasmtime = engine_for(&engine, component, threaded)?;
-        // SAFETY: passed on to the caller, see above.
-        let code = unsafe { deserialize(wasmtime, bytes, component) }.map_err(|error| {
+        let refused = |error: wasmtime::Error| {
             let what = "it was precompiled by another version or for other settings; compile it anew";
             Error::from_wasmtime(ErrorKind::NotPrecompiledForThisEngine, what, &error)
-        })?;
-        let new = Module::new(engine.clone(), code, name, false);
+        };
+        let (code, origin) = split(&engine, bytes).map_err(refused)?;
+        let wasmtime = engine_for(&engine, component, origin.rewritten())?;
+        // SAFETY: passed on to the caller, see above.
+        let code = unsafe { deserialize(wasmtime, code, component) }.map_err(refused)?;
+        let new = Module::new(engine.clone(), (code, origin), name, false);
         unsafe { module.write(Arc::into_raw(Arc::new(new)).cast_mut()) };
         Ok(())
     })
@@ -420,7 +411,7 @@ pub unsafe extern "C" fn weft_module_serialize(module: *const Module, bytes: *mu
     debug_assert!(!module.is_null() && !bytes.is_null());
     guard(|| {
         let module = unsafe { &*module };
-        let code = serialize(&module.code, module.origin.as_ref()).map_err(|error| {
+        let code = serialize(&module.code, &module.origin).map_err(|error| {
             Error::from_wasmtime(ErrorKind::Internal, "its machine code cannot be written out", &error)
         })?;
         unsafe { bytes.write(give_bytes(code)) };

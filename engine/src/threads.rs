@@ -12,7 +12,7 @@ use crate::waker::wait_for_hook;
 use crate::world::World;
 use std::ffi::c_void;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use wasmtime::{Caller, InstancePre, Linker, Result, SharedMemory, Store, Trap};
 
@@ -31,6 +31,8 @@ pub struct Group {
     pub pre: InstancePre<Guest>,
     memories: Vec<SharedMemory>,
     pub memory_total: Arc<MemoryTotal>,
+    /// Held while a memory grows: what fails for the memory's own maximum must not be counted meanwhile, or another thread would find the limit reached.
+    growing: Mutex<()>,
     pub world: World,
     pub limits: Limits,
 }
@@ -67,7 +69,7 @@ impl Group {
         for import in &threaded.memories {
             linker.define(&mut *store, &import.module, &import.name, import.placeholder.clone())?;
         }
-        Ok(Group { pre: pre?, memories, memory_total, world, limits })
+        Ok(Group { pre: pre?, memories, memory_total, growing: Mutex::new(()), world, limits })
     }
 
     /// The memory that WASI and host functions work on: the first.
@@ -100,6 +102,7 @@ impl Group {
             return Ok(None);
         };
         let pages_max = memory.ty().maximum().unwrap_or(u64::MAX);
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.size().checked_add(delta).is_none_or(|pages| pages > pages_max) {
             return Ok(None);
         }

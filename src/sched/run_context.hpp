@@ -50,6 +50,9 @@ class RunContext {
   // clock; a few nanoseconds. The engine's epoch callback asks this.
   bool should_yield() const;
 
+  // This run is over after `slice_ns` rather than a quantum, if something else waits then. For a task that is known to waste its time.
+  void shorten(uint64_t slice_ns);
+
   // Until this run ends, keep calling preempt_tick even if nobody else waits: a limit on CPU time needs looking at.
   void needs_ticks();
 
@@ -61,12 +64,14 @@ class RunContext {
   void begin(Task& task, uint64_t now_ns) {
     task_ = &task;
     started_ns_ = now_ns;
+    slice_from_ns_ = now_ns;
     ending_ = Ending::kNone;
   }
 
   Worker& worker_;
   Task* task_ = nullptr;
   uint64_t started_ns_ = 0;
+  uint64_t slice_from_ns_ = 0;  // a quantum after this the run should end; shortened, it lies before the start
   Ending ending_ = Ending::kNone;
   ParkReason park_;
 };

@@ -32,6 +32,8 @@ uint64_t Ticker::tick(uint64_t now_ns) {
     if (worker.wants_ticks()) due = true;
     const uint64_t since_ns = worker.running_since_ns();
     if (since_ns == 0 || !waiting) continue;
+    // Those that wait for one another mostly come in turns.
+    if (worker.shortened()) next_ns = std::min(next_ns, now_ns + quantum_ns / 8);
     const uint64_t end_ns = since_ns + quantum_ns;
     if (end_ns <= now_ns) {
       due = true;

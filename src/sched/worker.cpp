@@ -425,6 +425,7 @@ void Worker::run(Task& task) {
   now_ns_ = clock_.now_ns();
   running_since_ns_.store(0, std::memory_order_relaxed);
   if (wants_ticks_.load(std::memory_order_relaxed)) wants_ticks_.store(false, std::memory_order_relaxed);
+  if (shortened_.load(std::memory_order_relaxed)) shortened_.store(false, std::memory_order_relaxed);
   add(task.cpu_ns_, now_ns_ - context_.started_ns_);
   task.since_ns_.store(now_ns_, std::memory_order_relaxed);
 
@@ -474,10 +475,17 @@ void Worker::finish(Task& task) {
 
 bool Worker::should_yield() {
   const uint64_t now_ns = clock_.now_ns();
-  if (now_ns - context_.started_ns_ < quantum_ns_) return false;
+  if (now_ns - context_.slice_from_ns_ < quantum_ns_) return false;
   // The last one is for balance(): see there.
   return ring_waiting() || core_.injection().mask() != 0 || lifo_.load(std::memory_order_relaxed) != nullptr ||
          core_.timers().next_deadline_ns() <= now_ns || others_have_waiting();
+}
+
+void Worker::shorten(uint64_t slice_ns) {
+  if (slice_ns >= quantum_ns_ || context_.started_ns_ < quantum_ns_) return;
+  context_.slice_from_ns_ = context_.started_ns_ - (quantum_ns_ - slice_ns);
+  running_since_ns_.store(context_.slice_from_ns_, std::memory_order_relaxed);
+  shortened_.store(true, std::memory_order_relaxed);
 }
 
 void Worker::needs_ticks() {
@@ -497,6 +505,7 @@ Scheduler& RunContext::scheduler() const { return worker_.core().scheduler(); }
 uint32_t RunContext::worker_index() const { return worker_.index(); }
 uint64_t RunContext::now_ns() const { return worker_.clock_ns(); }
 bool RunContext::should_yield() const { return worker_.should_yield(); }
+void RunContext::shorten(uint64_t slice_ns) { worker_.shorten(slice_ns); }
 void RunContext::needs_ticks() { worker_.needs_ticks(); }
 
 }  // namespace weft::sched

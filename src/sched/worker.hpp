@@ -67,6 +67,7 @@ class alignas(base::kCacheLinePair) Worker {
 
   bool should_yield();
   void needs_ticks();
+  void shorten(uint64_t slice_ns);
   uint64_t clock_ns() { return clock_.now_ns(); }
   RunContext* context() { return task_running_ ? &context_ : nullptr; }
 
@@ -83,8 +84,10 @@ class alignas(base::kCacheLinePair) Worker {
     unsigned best_level = kPriorities;
   };
   Load load() const;
-  // When the run in progress began; 0: none is.
+  // When the run in progress began, or, shortened, would have to have begun for a quantum to be over when it should end; 0: none is.
   uint64_t running_since_ns() const { return running_since_ns_.load(std::memory_order_seq_cst); }
+  // The run in progress is to be a short one, and so may be the next.
+  bool shortened() const { return shortened_.load(std::memory_order_relaxed); }
   bool wants_ticks() const { return wants_ticks_.load(std::memory_order_seq_cst); }
   // A task has waited in the LIFO slot for so long that a sleeper should be woken for it.
   bool lifo_overdue(uint64_t now_ns) const;
@@ -157,6 +160,8 @@ class alignas(base::kCacheLinePair) Worker {
   unsigned lifo_level_ = 0;
   // Written by the owner, read by the ticker. Relaxed: a late look costs a tick.
   base::atomic<uint64_t> running_since_ns_{0};
+  // Set by the owner's task, cleared by the owner; read by the ticker, for which a late look costs a tick, hence relaxed.
+  base::atomic<bool> shortened_{false};
   // Set by the owner's task, cleared by the owner; seq_cst: partner as for lifo_.
   base::atomic<bool> wants_ticks_{false};
   // Made by the owner on first use and kept; release/acquire publishes the ring itself.

@@ -38,6 +38,8 @@ class CallHost {
 
   // At an epoch check. After kYield the poll returns pending and nobody wakes the task: re-queue it.
   virtual Decision epoch() noexcept = 0;
+  // After kYield: the guest was found in a loop that only looks at memory until another thread changes it.
+  virtual void spinning() noexcept = 0;
   // The guest called sched_yield: the poll returns pending right after this, and nobody wakes the task.
   virtual void yield_now() noexcept = 0;
   // Bytes taken (possibly fewer, also 0), kWriteClosed or kWriteStop.

@@ -52,6 +52,7 @@ weft_hooks hooks() {
     task_of(task).release();
   };
   table.epoch = [](void* process) { return to_abi(host_of(process).epoch()); };
+  table.spinning = [](void* process) { host_of(process).spinning(); };
   table.yield_now = [](void* process) { host_of(process).yield_now(); };
   table.write = [](void* process, std::uint32_t stream, const std::uint8_t* data, std::size_t size) {
     return host_of(process).write(stream, std::as_bytes(std::span(data, size)));

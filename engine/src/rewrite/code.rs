@@ -4,7 +4,7 @@ use super::edit::{Editor, put_padded, put_signed, put_unsigned, width};
 use super::offsets::OffsetMap;
 use super::scan::{Change, Scanner, Site};
 use super::sections::Section;
-use super::{Failure, Module};
+use super::{Failure, Module, spins};
 use wasmparser::BinaryReader;
 
 /// The engine's limit. A body above it must not come below it by being rewritten.
@@ -15,6 +15,8 @@ const BODY_BYTES_MAX: usize = 7_654_321;
 pub struct Code {
     bodies: Vec<Body>,
     sites: Vec<Site>,
+    /// Loops that only wait for another thread, by offsets in the original.
+    pub spins: Vec<spins::Loop>,
 }
 
 struct Body {
@@ -46,7 +48,8 @@ impl Code {
             if range.len() > BODY_BYTES_MAX {
                 return Err(Failure::new(range.start, "a function is too large"));
             }
-            scanner.body(body, &mut code.sites)?;
+            scanner.body(body.clone(), &mut code.sites)?;
+            spins::find(wasm, body, &mut code.spins)?;
             let sites = code.sites.len() as u32;
             code.bodies.push(Body { at, start: range.start as u32, end: range.end as u32, sites });
         }

@@ -2,27 +2,16 @@
 
 use super::edit::{Editor, put_padded, put_string, put_unsigned};
 use super::sections::Section;
-use super::side::{DWARF_SECTIONS, Dwarf};
 use super::{Failure, Module, OffsetMap};
 use wasmparser::BinaryReader;
 
 /// The content that a custom section gets: None if it is copied as it is, nothing if it is removed. `offsets` are those of the code section, or of its content alone.
-pub fn write(
-    module: &Module,
-    wasm: &[u8],
-    section: &Section,
-    offsets: &OffsetMap,
-    dwarf: &mut Dwarf,
-) -> Result<Option<Vec<u8>>, Failure> {
+pub fn write(module: &Module, wasm: &[u8], section: &Section, offsets: &OffsetMap) -> Result<Option<Vec<u8>>, Failure> {
     let mut reader = section.reader(wasm);
     let name = reader.read_string()?;
     let start = reader.original_position();
     if name.starts_with(".debug_") {
-        if DWARF_SECTIONS.contains(&name) {
-            // Of two with one name the engine takes the last.
-            dwarf.sections.retain(|(known, _)| known != name);
-            dwarf.sections.push((name.to_string(), wasm[start..section.content.end].to_vec()));
-        }
+        // It is about the original, where it is kept.
         return Ok(Some(Vec::new()));
     }
     let functions_move = !module.added.is_empty();

@@ -19,14 +19,16 @@ mod offsets;
 mod scan;
 mod sections;
 mod side;
+mod spins;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use edit::put_unsigned;
 pub use offsets::OffsetMap;
-pub use side::{Damaged, Dwarf, FunctionMap, SharedMemory, Side};
+pub use side::{Damaged, FunctionMap, Input, SharedMemory, Side};
 
 use code::Code;
-use edit::{put_string, put_unsigned};
+use edit::put_string;
 use scan::Scanner;
 use sections::Section;
 use std::fmt;

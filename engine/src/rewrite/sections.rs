@@ -4,7 +4,7 @@ use super::code::Written;
 use super::custom;
 use super::edit::{Editor, put_padded, width};
 use super::scan::{Change, Scanner, Site};
-use super::{Dwarf, Failure, Module, Rewritten, Side};
+use super::{Failure, Module, Rewritten, Side};
 use std::ops::Range;
 use wasmparser::{
     BinaryReader, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FromReader, SectionLimited, TableInit,
@@ -121,7 +121,6 @@ impl Module {
         };
         let mut out = Vec::with_capacity(wasm.len() + code.content.len() / 16 + 1024);
         out.extend_from_slice(&wasm[..8]);
-        let mut dwarf = Dwarf::default();
         let import_rank = rank(IMPORT);
         let mut imports_to_add =
             !sections.iter().any(|section| section.id == IMPORT) && (self.defined_shared > 0 || !self.added.is_empty());
@@ -136,13 +135,12 @@ impl Module {
             }
             if section.id == CODE {
                 put_section(&mut out, CODE, section.size_bytes(), &code.content, section.at)?;
-                dwarf.code_start = section.content.start as u64;
                 let start = u32::try_from(out.len() - code.content.len());
                 code.offsets.shift(start.map_err(|_| Failure::new(0, "larger than 4 GiB when rewritten"))?);
                 continue;
             }
             let fate = match section.id {
-                CUSTOM => match custom::write(self, wasm, section, &code.offsets, &mut dwarf)? {
+                CUSTOM => match custom::write(self, wasm, section, &code.offsets)? {
                     None => Fate::Copied,
                     Some(content) if content.is_empty() => Fate::Removed,
                     Some(content) => Fate::Replaced(content),
@@ -157,7 +155,12 @@ impl Module {
                 }
             }
         }
-        let side = Side { memories: self.shared.clone(), functions: self.functions, offsets: code.offsets, dwarf };
+        let side = Side {
+            memories: self.shared.clone(),
+            functions: self.functions,
+            offsets: code.offsets,
+            spins: self.code.spins.clone(),
+        };
         Ok(Rewritten { wasm: out, side })
     }
 

@@ -1,4 +1,4 @@
-//! What is known about a rewritten module beside its code: kept with the machine code, so that a backtrace shows the original.
+//! What is known about a rewritten module beside its code.
 
 use super::edit::{put_string, put_unsigned};
 use super::offsets::OffsetMap;
@@ -11,7 +11,8 @@ pub struct Side {
     pub memories: Vec<SharedMemory>,
     pub functions: FunctionMap,
     pub offsets: OffsetMap,
-    pub dwarf: Dwarf,
+    /// Loops that only wait for another thread, by offsets in the original; in order, not nested.
+    pub spins: Vec<(u32, u32)>,
 }
 
 /// A shared memory as the rewritten module imports it.
@@ -51,53 +52,25 @@ impl FunctionMap {
     }
 }
 
-/// The debug information of the original module, whose addresses are those of the original.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dwarf {
-    /// Offset of the code section's content in the original file: address 0.
-    pub code_start: u64,
-    /// Names with the leading dot, and contents. Only sections that say something about lines and functions.
-    pub sections: Vec<(String, Vec<u8>)>,
-}
-
-/// The sections of `Dwarf`. Others (locations of variables, types, indices) answer questions that nobody asks.
-pub const DWARF_SECTIONS: [&str; 9] = [
-    ".debug_abbrev",
-    ".debug_addr",
-    ".debug_info",
-    ".debug_line",
-    ".debug_line_str",
-    ".debug_ranges",
-    ".debug_rnglists",
-    ".debug_str",
-    ".debug_str_offsets",
-];
-
-/// The encoded form is not what `Side::encode` wrote, or not of this version.
+/// The encoded form is not what was written, or not of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
 impl fmt::Display for Damaged {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the description of the rewritten module is damaged or of another version")
+        out.write_str("what describes the code is damaged or of another version")
     }
 }
 
 impl std::error::Error for Damaged {}
 
-const VERSION: u8 = 1;
-const HASH_BYTES: usize = 16;
 const WIDE: u64 = 1;
 const BOUNDED: u64 = 2;
 const PAGED: u64 = 4;
 
 impl Side {
-    /// Appends the encoded form: version, hash, content.
+    /// Appends the encoded form.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
-        let hash_at = out.len();
-        out.extend_from_slice(&[0; HASH_BYTES]);
-        let content_at = out.len();
         put_unsigned(out, self.functions.imported.into());
         put_unsigned(out, self.functions.added.into());
         put_unsigned(out, self.memories.len() as u64);
@@ -105,45 +78,31 @@ impl Side {
             memory.encode(out);
         }
         self.offsets.encode(out);
-        put_unsigned(out, self.dwarf.code_start);
-        put_unsigned(out, self.dwarf.sections.len() as u64);
-        for (name, content) in &self.dwarf.sections {
-            put_string(out, name);
-            put_unsigned(out, content.len() as u64);
-            out.extend_from_slice(content);
+        put_unsigned(out, self.spins.len() as u64);
+        let mut before = 0;
+        for (start, end) in &self.spins {
+            put_unsigned(out, u64::from(start.wrapping_sub(before)));
+            put_unsigned(out, u64::from(end - start));
+            before = *start;
         }
-        let hash = blake3::hash(&out[content_at..]);
-        out[hash_at..content_at].copy_from_slice(&hash.as_bytes()[..HASH_BYTES]);
     }
 
-    /// Reads what `encode` wrote, which is all of `bytes`.
-    pub fn decode(bytes: &[u8]) -> Result<Side, Damaged> {
-        let content = match bytes.split_first() {
-            Some((&VERSION, rest)) if rest.len() >= HASH_BYTES => {
-                let (hash, content) = rest.split_at(HASH_BYTES);
-                if &blake3::hash(content).as_bytes()[..HASH_BYTES] != hash {
-                    return Err(Damaged);
-                }
-                content
-            }
-            _ => return Err(Damaged),
-        };
-        let mut input = Input(content);
+    /// Reads what `encode` wrote.
+    pub fn decode(input: &mut Input<'_>) -> Result<Side, Damaged> {
         let functions = FunctionMap { imported: input.u32()?, added: input.u32()? };
         let mut memories = Vec::new();
         for _ in 0..input.unsigned()? {
-            memories.push(SharedMemory::decode(&mut input)?);
+            memories.push(SharedMemory::decode(input)?);
         }
-        let offsets = OffsetMap::decode(&mut input)?;
-        let mut dwarf = Dwarf { code_start: input.unsigned()?, sections: Vec::new() };
+        let offsets = OffsetMap::decode(input)?;
+        let mut spins = Vec::new();
+        let mut before = 0u32;
         for _ in 0..input.unsigned()? {
-            let name = input.string()?;
-            dwarf.sections.push((name, input.bytes()?.to_vec()));
+            let start = before.checked_add(input.u32()?).ok_or(Damaged)?;
+            spins.push((start, start.checked_add(input.u32()?).ok_or(Damaged)?));
+            before = start;
         }
-        if !input.0.is_empty() {
-            return Err(Damaged);
-        }
-        Ok(Side { memories, functions, offsets, dwarf })
+        Ok(Side { memories, functions, offsets, spins })
     }
 }
 
@@ -176,7 +135,7 @@ impl SharedMemory {
 }
 
 /// What is left to decode.
-pub struct Input<'b>(&'b [u8]);
+pub struct Input<'b>(pub &'b [u8]);
 
 impl<'b> Input<'b> {
     pub fn unsigned(&mut self) -> Result<u64, Damaged> {
@@ -200,7 +159,8 @@ impl<'b> Input<'b> {
         self.unsigned()?.try_into().map_err(|_| Damaged)
     }
 
-    fn bytes(&mut self) -> Result<&'b [u8], Damaged> {
+    /// As many as the number before them says.
+    pub fn bytes(&mut self) -> Result<&'b [u8], Damaged> {
         let size = usize::try_from(self.unsigned()?).map_err(|_| Damaged)?;
         let (bytes, rest) = self.0.split_at_checked(size).ok_or(Damaged)?;
         self.0 = rest;

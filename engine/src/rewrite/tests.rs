@@ -298,7 +298,9 @@ pub(crate) fn compare(original: &[u8], rewritten: &Rewritten) -> (usize, usize) 
     // Side data.
     let mut bytes = Vec::new();
     side.encode(&mut bytes);
-    assert_eq!(Side::decode(&bytes).as_ref(), Ok(side));
+    let mut input = Input(&bytes);
+    assert_eq!(Side::decode(&mut input).as_ref(), Ok(side));
+    assert!(input.0.is_empty());
     (instructions, replaced)
 }
 
@@ -713,45 +715,35 @@ fn takes_time_in_proportion() {
 }
 
 #[test]
-fn finds_damage_in_side_data() {
-    let wasm = wat::parse_str(EVERYTHING).unwrap();
-    let mut side = rewrite(&wasm).unwrap().unwrap().side;
-    side.dwarf = Dwarf { code_start: 77, sections: vec![(".debug_info".to_string(), vec![1, 2, 3])] };
+fn survives_damage_in_side_data() {
+    let side = rewrite(&wat::parse_str(EVERYTHING).unwrap()).unwrap().unwrap().side;
     let mut bytes = Vec::new();
     side.encode(&mut bytes);
-    assert_eq!(Side::decode(&bytes), Ok(side));
     for end in 0..bytes.len() {
-        assert_eq!(Side::decode(&bytes[..end]), Err(Damaged));
+        assert_eq!(Side::decode(&mut Input(&bytes[..end])), Err(Damaged));
     }
-    for at in 0..bytes.len() {
-        for bit in 0..8 {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << bit;
-            assert_eq!(Side::decode(&damaged), Err(Damaged));
-        }
-    }
-    let mut longer = bytes.clone();
-    longer.push(0);
-    assert_eq!(Side::decode(&longer), Err(Damaged));
-    // What has a good hash but a wrong content does no harm either.
     let mut state = 1;
     for _ in 0..20_000 {
         let mut damaged = bytes.clone();
-        let at = 17 + random(&mut state) as usize % (bytes.len() - 17);
+        let at = random(&mut state) as usize % bytes.len();
         damaged[at] = random(&mut state) as u8;
-        damaged.truncate(at.max(17) + 1 + random(&mut state) as usize % (bytes.len() - at));
-        let hash = blake3::hash(&damaged[17..]);
-        damaged[1..17].copy_from_slice(&hash.as_bytes()[..16]);
-        let _ = Side::decode(&damaged);
+        damaged.truncate(at + 1 + random(&mut state) as usize % (bytes.len() - at));
+        let _ = Side::decode(&mut Input(&damaged));
     }
 }
 
 #[test]
-fn moves_debug_information_out() {
+fn takes_debug_information_out() {
     let rewritten = check(
         r#"(module (memory 1 2 shared) (func (drop (memory.grow (i32.const 1))))
         (@custom ".debug_info" "info") (@custom ".debug_loc" "loc") (@custom ".debug_info" "again") (@custom "after" "x"))"#,
     );
-    assert_eq!(rewritten.side.dwarf.sections, [(".debug_info".to_string(), b"again".to_vec())]);
-    assert_ne!(rewritten.side.dwarf.code_start, 0);
+    let custom: Vec<_> = wasmparser::Parser::new(0)
+        .parse_all(&rewritten.wasm)
+        .filter_map(|payload| match payload.unwrap() {
+            Payload::CustomSection(section) => Some(section.name().to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(custom, ["after"]);
 }

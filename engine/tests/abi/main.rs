@@ -4,6 +4,7 @@ mod backtraces;
 mod boundary;
 mod cache;
 mod components;
+mod debug_info;
 mod host_functions;
 mod limits;
 mod modules;

@@ -247,6 +247,7 @@ pub fn hooks() -> Hooks {
         task_retain: Some(task_retain),
         task_release: Some(task_release),
         epoch: Some(epoch),
+        spinning: None,
         yield_now: Some(yield_now),
         write: Some(write),
         write_ready: Some(write_ready),
