@@ -55,6 +55,29 @@ def judge_switch(figures):
     return Verdict(target, reached, found or "no peer to compare with")
 
 
+def judge_create_join(figures):
+    ours, peer = figures["weft"].median, ratio(figures, "wasmtime46", "weft")
+    found = f"{ours / 1000:.1f} us" + ("" if peer is None else f", {peer:.0f} × faster")
+    return Verdict("≤ 10 us, ≥ 10 × Wasmtime 46", None if peer is None else ours <= 10_000 and peer >= 10, found)
+
+
+def judge_round_trip(figures):
+    peer, native = ratio(figures, "wasmtime46", "weft"), ratio(figures, "native", "weft")
+    found = ", ".join(f"{value:.0f} × {name}" for value, name in ((peer, "Wasmtime 46"), (native, "native")) if value is not None)
+    reached = None if peer is None or native is None else peer >= 10 and native >= 10
+    return Verdict("≥ 10 × Wasmtime 46 and native", reached, found or "no peer to compare with")
+
+
+def judge_contended(figures):
+    peer = ratio(figures, "weft", "wasmtime46")
+    return Verdict("no slower than Wasmtime 46", None if peer is None else peer <= 1, "no peer to compare with" if peer is None else f"{peer:.2f} × its time")
+
+
+def judge_threads_parked(figures):
+    value = figures["weft"].median
+    return Verdict("≤ 16 KiB", value <= 16, f"{value:.1f} KiB")
+
+
 def judge_spawn(figures):
     weft = figures["weft"].median
     lunatic = ratio(figures, "lunatic", "weft")
@@ -287,7 +310,66 @@ def all_cases(cores, quick):
         )
     )
 
-    # 7. Trace.
+    # 7. Guest threads.
+    for name, title, unit, counts, judge in (
+        ("create_join", "create and join a guest thread", "ns", {"weft": 30_000, "wasmtime46": 5_000, "native": 20_000}, judge_create_join),
+        ("round_trip", "round trip of two guest threads over a mutex and a condition variable", "ns", {"weft": 200_000, "wasmtime46": 20_000, "native": 20_000}, judge_round_trip),
+    ):
+        cases.append(
+            Case(
+                key=f"threads.{name}",
+                group="threads",
+                title=title,
+                unit=unit,
+                bench="threads",
+                name=name,
+                commands={system: ["threads", name, str(max(100, count // 100) if quick else count)] for system, count in counts.items()},
+                judge=judge,
+            )
+        )
+    command = ["threads", "contended", str(cores), "20000" if quick else "1000000"]
+    cases.append(
+        Case(
+            key="threads.contended",
+            group="threads",
+            title=f"{cores} guest threads on one mutex, a lock",
+            unit="ns",
+            bench="threads",
+            name="contended",
+            commands={"weft": command, "wasmtime46": command, "native": command},
+            judge=judge_contended,
+        )
+    )
+    for threads in (1, cores):
+        command = ["threads", "cpu", str(threads), "40000000" if quick else "1000000000"]
+        cases.append(
+            Case(
+                key=f"threads.cpu.{threads}",
+                group="threads",
+                title=f"the same work for {threads} computing guest thread{'s' if threads > 1 else ''}",
+                unit="ms",
+                bench="threads",
+                name="cpu",
+                commands={"weft": command, "wasmtime46": command, "native": command},
+                fills_machine=True,
+            )
+        )
+    command = ["threads", "parked", "200" if quick else "10000", "16384"]
+    cases.append(
+        Case(
+            key="threads.parked",
+            group="threads",
+            title=f"memory of each of {thousands(int(command[2]))} waiting guest threads, without its own 16 KiB stack",
+            unit="KiB",
+            bench="threads",
+            name="parked",
+            commands={"weft": command, "wasmtime46": command},
+            judge=judge_threads_parked,
+            rounds_max=2,
+        )
+    )
+
+    # 8. Trace.
     n = 1_000
     arguments = words("switch", n=n, iterations=max(1, yields // n))
     cases.append(

@@ -71,6 +71,8 @@ SYSTEM_TITLES = {
     "go": "Go",
     "boost": "Boost.Context",
     "lunatic": "lunatic",
+    "wasmtime46": "Wasmtime 46",
+    "native": "native threads",
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
 CARGO_TARGET = ROOT / "build" / "cargo"
+WASMTIME_VERSION = "46.0.3"  # the last one that runs wasi-threads
 LUNATIC_VERSION = "0.13.2"
 # It is an old program with many dependencies: on two cores its build takes a quarter of an hour.
 LUNATIC_BUILD_SECONDS_MAX = 45 * 60
@@ -57,14 +58,17 @@ def newer(target, *sources):
 class Peers:
     """`programs`: system -> path of what can be run. `missing`: system -> why it cannot."""
 
-    def __init__(self, profile, build=True, lunatic=False):
+    def __init__(self, profile, build=True, slow=False):
+        """`slow`: also those whose build takes many minutes."""
         self.profile = profile
         self.programs = {}
         self.missing = {}
         BUILD.mkdir(parents=True, exist_ok=True)
         for name, make in (("go", self.go), ("boost", self.boost), ("tokio", self.tokio)):
             self.add(name, *make(build))
-        if lunatic:
+        self.add("native", *self.native())
+        if slow:
+            self.add("wasmtime46", *self.wasmtime(build))
             self.add("lunatic", *self.lunatic(build))
 
     def add(self, name, program, problem):
@@ -111,6 +115,24 @@ class Peers:
         command = [cargo, "build", "--quiet", "--locked", "-p", "weft-engine", "-p", "weft-bench-tokio"]
         command += ["--target-dir", str(CARGO_TARGET)] + (["--release"] if self.profile == "release" else [])
         return program, run(command, cwd=ROOT)
+
+    def native(self):
+        """The programs of guests/threads compiled for this machine; scripts/build-guests makes them."""
+        directory = ROOT / "build" / "guests" / "threads-native"
+        return directory, None if directory.is_dir() else "not built (scripts/build-guests says why)"
+
+    def wasmtime(self, build):
+        home = BUILD / "wasmtime46"
+        program = home / "bin" / "wasmtime"
+        if program.exists() or not build:
+            return program, None
+        cargo = tool("cargo", "~/.cargo/bin")
+        if cargo is None:
+            return program, "no cargo"
+        say(f"installing wasmtime-cli {WASMTIME_VERSION}: 10 minutes and more, once")
+        command = [cargo, "install", "--quiet", "--locked", f"wasmtime-cli@{WASMTIME_VERSION}", "--root", str(home)]
+        command += ["--target-dir", str(BUILD / "wasmtime46-target")]
+        return program, run(command, cwd=BUILD)
 
     def lunatic(self, build):
         """Installed once below build/; a build that failed is not tried again until that directory is removed."""
