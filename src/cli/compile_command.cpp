@@ -1,19 +1,16 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
+#include <span>
 #include <stop_token>
-#include <system_error>
 #include <thread>
 
 #include "cli/execute.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/program_file.hpp"
-#include "platform/local_socket.hpp"
+#include "cli/write_file.hpp"
 #include "platform/terminal.hpp"
 #include "weft/runtime.hpp"
 
@@ -35,34 +32,6 @@ void show_seconds(const std::stop_token& stop, Console& console, const std::stri
     console.set_status(fmt::format("weft: compiling {} … {} s", program, passed.count()));
     next += std::chrono::seconds(1);
   }
-}
-
-// Whole or not at all: written beside its final place, then renamed.
-Result<void> write_file(const std::filesystem::path& path, const std::vector<std::uint8_t>& bytes) {
-  std::filesystem::path partial = path;
-  partial += fmt::format(".{}.part", platform::process_id());
-  std::error_code error;
-  {
-    std::ofstream stream(partial, std::ios::binary | std::ios::trunc);
-    const bool opened = static_cast<bool>(stream);
-    for (std::size_t at = 0; stream && at < bytes.size(); at += 1U << 20) {
-      const std::size_t count = std::min<std::size_t>(1U << 20, bytes.size() - at);
-      stream.write(reinterpret_cast<const char*>(bytes.data() + at), static_cast<std::streamsize>(count));
-    }
-    stream.close();
-    if (!stream) {
-      const int reason = errno;
-      if (opened) std::filesystem::remove(partial, error);
-      return fail(ErrorKind::kIo, fmt::format("{}: cannot be written: {}", path.string(), std::generic_category().message(reason)));
-    }
-  }
-  std::filesystem::rename(partial, path, error);
-  if (error) {
-    const std::string reason = error.message();
-    std::filesystem::remove(partial, error);
-    return fail(ErrorKind::kIo, fmt::format("{}: cannot be written: {}", path.string(), reason));
-  }
-  return {};
 }
 
 }  // namespace
@@ -92,7 +61,7 @@ int compile_program(const Settings& settings) {
 
   std::filesystem::path output = settings.output;
   if (output.empty()) output = std::filesystem::path(program).filename().replace_extension(".cwasm");
-  if (const Result<void> written = write_file(output, *code); !written) {
+  if (const Result<void> written = write_file(output, std::as_bytes(std::span(*code))); !written) {
     static_cast<void>(report_error(console, written.error()));
     return kExitCannotWrite;
   }

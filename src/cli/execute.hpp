@@ -10,6 +10,7 @@ namespace weft::cli {
 int run_program(const Settings& settings, platform::SignalSource& signals);
 int compile_program(const Settings& settings);
 int inspect_program(const Settings& settings, Console& console);
+int run_bench(const Settings& settings);
 int dump_tasks(const Settings& settings, Console& console);
 
 // "weft: " and the error's line, then its details. `subject` (a file's name) goes before the message unless it begins with it.

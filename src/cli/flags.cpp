@@ -1,5 +1,6 @@
 #include "cli/flags.hpp"
 
+#include "cli/bench/flags.hpp"
 #include "cli/run_flags.hpp"
 #include "cli/values.hpp"
 
@@ -101,6 +102,17 @@ const std::vector<Command>& table() {
        .description = "Prints every task of a running weft run: its state, what it waits for and since when, its times, "
                       "and its guest's stack. Without an argument: of the only one that runs, or a list of those that do.",
        .flags = dump_flags()},
+      {.name = "bench",
+       .operands = "ring",
+       .summary = "measure how fast threads of a guest pass items to each other",
+       .description =
+           "Sends items through a ring in memory, from one thread to another: two threads of a guest, and two of the "
+           "operating system that do the same. Cold: with starting the threads; warm: only the transfer; wait: who finds "
+           "nothing to do waits instead of looking again and again. The cases with files write and read 4 KiB blocks in "
+           "a temporary directory.",
+       .flags = bench_flags(),
+       .completes = Completes::kWords,
+       .words = {"ring"}},
       {.name = "completions",
        .operands = "bash|zsh|fish",
        .summary = "print a completion script for a shell",
@@ -122,7 +134,7 @@ const std::vector<Command>& table() {
        .description = "The same as weft COMMAND --help.",
        .flags = {},
        .completes = Completes::kWords,
-       .words = {"run", "compile", "inspect", "dump", "completions"}},
+       .words = {"run", "compile", "inspect", "dump", "bench", "completions"}},
   };
   return list;
 }

@@ -48,6 +48,7 @@ int execute(const Request& request, Console& console) {
   if (name == "compile") return compile_program(request.settings);
   if (name == "inspect") return inspect_program(request.settings, console);
   if (name == "dump") return dump_tasks(request.settings, console);
+  if (name == "bench") return run_bench(request.settings);
   if (name == "completions") return complete(request.settings, console);
   if (name == "man") return print(console, manual_page(version()));
   return print(console, help_text(columns));

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/bench/settings.hpp"
 #include "weft/limits.hpp"
 #include "weft/process.hpp"
 #include "weft/units.hpp"
@@ -70,6 +71,7 @@ struct Settings {
   std::filesystem::path output;       // compile
   bool count_fuel = false;            // compile
   bool stacks = true;                 // dump
+  BenchSettings bench;                // bench
   std::vector<std::string> operands;  // what is no flag, for the commands that are not `run`
 };
 
