@@ -709,6 +709,10 @@ struct weft_error *weft_engine_new(const struct weft_engine_config *config,
 // blocking operations under way for at most a second.
 void weft_engine_free(struct weft_engine *engine);
 
+// Ends the threads that serve files, sockets and timers of guests, which may still hold wakers, and with them tasks of guests that have ended. Waits for blocking operations
+// under way for at most a second. No guest runs after this; again does nothing. Not from a thread that has entered the engine, and not from one of these threads.
+void weft_engine_stop_io(const struct weft_engine *engine);
+
 // Makes every running guest ask its `epoch` hook at its next check. Any thread, at any time, also inside hooks.
 void weft_engine_increment_epoch(const struct weft_engine *engine);
 

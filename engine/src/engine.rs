@@ -249,7 +249,9 @@ impl Settings {
         // A memory that threads share is in no pool, and there are few of them: each gets all that a 32-bit address can reach, which saves the bounds checks.
         config.memory_reservation(RESERVATION_WITHOUT_CHECKS).memory_guard_size(SHARED_GUARD_BYTES);
         if self.pooling {
-            config.allocation_strategy(self.pool(self.thread_slots_max, THREAD_POOL_MEMORIES)?);
+            config.allocation_strategy(
+                self.pool(self.thread_slots_max, THREAD_POOL_MEMORIES.min(self.thread_slots_max))?,
+            );
         }
         Ok(config)
     }
@@ -317,6 +319,13 @@ impl Engine {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
         })
+    }
+
+    fn stop_io(&self) {
+        let runtime = self.runtime.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        }
     }
 
     pub(crate) fn core(&self) -> &wasmtime::Engine {
@@ -404,10 +413,15 @@ pub unsafe extern "C" fn weft_engine_free(engine: *mut Engine) {
         return;
     }
     let engine = unsafe { Arc::from_raw(engine) };
-    let runtime = engine.runtime.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-    if let Some(runtime) = runtime {
-        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    }
+    engine.stop_io();
+}
+
+/// Ends the threads that serve files, sockets and timers of guests, which may still hold wakers, and with them tasks of guests that have ended. Waits for blocking operations
+/// under way for at most a second. No guest runs after this; again does nothing. Not from a thread that has entered the engine, and not from one of these threads.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_engine_stop_io(engine: *const Engine) {
+    debug_assert!(!engine.is_null());
+    unsafe { &*engine }.stop_io();
 }
 
 /// Makes every running guest ask its `epoch` hook at its next check. Any thread, at any time, also inside hooks.

@@ -197,6 +197,8 @@ fn add_core_import(found: &mut Found, types: &Types, import: &wasmparser::Import
     let ty = types.as_ref().entity_type_from_import(import);
     // By the same name something else than a function is something else.
     let provider = match ty {
+        // The names that rewriting adds are not for guests.
+        Some(EntityType::Func(_)) if module == threads::MODULE => None,
         Some(EntityType::Func(_)) if found.threads => provide::threaded(module, name),
         Some(EntityType::Func(_)) => provide::core(module, name),
         Some(EntityType::Memory(memory)) if memory.shared && (module, name) == threads::MEMORY => Some("wasi threads"),

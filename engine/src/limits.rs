@@ -86,11 +86,24 @@ pub struct MemoryTotal {
     counters: CountersRef,
     /// Written by all threads of the process. Relaxed: it is a count, and publishes nothing.
     bytes: AtomicU64,
+    /// The same for the elements of all threads' tables.
+    table_elements: AtomicU64,
 }
 
 impl MemoryTotal {
     pub fn new(limit: u64, counters: CountersRef) -> MemoryTotal {
-        MemoryTotal { limit, counters, bytes: AtomicU64::new(0) }
+        MemoryTotal { limit, counters, bytes: AtomicU64::new(0), table_elements: AtomicU64::new(0) }
+    }
+
+    /// Counts elements of tables, unless that were beyond `limit`.
+    fn add_table_elements(&self, growth: u64, limit: u64) -> Result<(), LimitReached> {
+        let before = self.table_elements.fetch_add(growth, Ordering::Relaxed);
+        let asked = before.saturating_add(growth);
+        if asked > limit {
+            self.table_elements.fetch_sub(growth, Ordering::Relaxed);
+            return Err(LimitReached { kind: LimitKind::Table, value: limit, asked });
+        }
+        Ok(())
     }
 
     /// Counts `growth` bytes more, unless that were beyond the limit.
@@ -120,10 +133,11 @@ impl MemoryTotal {
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        if let Some(together) = &self.together
-            && self.memory_bytes > 0
-        {
-            together.remove(self.memory_bytes);
+        if let Some(together) = &self.together {
+            if self.memory_bytes > 0 {
+                together.remove(self.memory_bytes);
+            }
+            together.table_elements.fetch_sub(self.table_elements, Ordering::Relaxed);
         }
     }
 }
@@ -234,7 +248,9 @@ impl wasmtime::ResourceLimiter for Limiter {
         }
         let growth = (desired - current) as u64;
         let asked = self.table_elements.saturating_add(growth);
-        if asked > self.limits.table_elements {
+        if let Some(together) = &self.together {
+            together.add_table_elements(growth, self.limits.table_elements)?;
+        } else if asked > self.limits.table_elements {
             return Err(LimitReached { kind: LimitKind::Table, value: self.limits.table_elements, asked }.into());
         }
         self.table_growing = growth;
@@ -243,7 +259,11 @@ impl wasmtime::ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.table_elements -= std::mem::take(&mut self.table_growing);
+        let growth = std::mem::take(&mut self.table_growing);
+        if let Some(together) = &self.together {
+            together.table_elements.fetch_sub(growth, Ordering::Relaxed);
+        }
+        self.table_elements -= growth;
         Ok(())
     }
 

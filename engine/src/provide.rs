@@ -105,6 +105,9 @@ pub fn is_wasi(module: &str) -> bool {
 /// What would provide an import that nobody does, as the end of a sentence.
 pub fn hint(module: &str, name: &str) -> String {
     match (module, name) {
+        (preview1::MODULE_UNSTABLE, name) if PREVIEW1_FUNCTIONS.contains(&name) => {
+            "programs with threads get wasi_snapshot_preview1, and not what came before it".to_string()
+        }
         (preview1::MODULE | preview1::MODULE_UNSTABLE, _) => "WASI preview 1 has no function of that name".to_string(),
         (threads::SPAWN_MODULE, threads::SPAWN_NAME) => {
             "threads need a shared memory to work on; link with --import-memory --shared-memory".to_string()

@@ -67,6 +67,11 @@ struct Chain {
         leaf = nullptr;
       }
       top.resume();
+      if (leaf != nullptr) break;  // it was asked when it was awaited, and has arranged the wake-up
+    }
+    if (!outermost.done()) {
+      context = nullptr;
+      return false;
     }
     context = nullptr;
     return true;

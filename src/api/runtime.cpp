@@ -27,7 +27,8 @@ namespace {
 // The address space that linear memories may take together, of the 128 TiB that a program on x86-64 and aarch64 has. It is one mapping, and
 // a position-independent executable sits two thirds up: the largest hole that is certain is the one of 85 TiB below it.
 #ifdef WEFT_SANITIZE_THREAD
-constexpr std::uint64_t kReservationBytesMax = 1ULL << 40;  // ThreadSanitizer leaves a program one and a half TiB
+constexpr std::uint64_t kReservationBytesMax =
+    1ULL << 39;  // ThreadSanitizer leaves a program one and a half TiB, threads of guests want some
 #else
 constexpr std::uint64_t kReservationBytesMax = 64ULL << 40;
 #endif
@@ -302,7 +303,7 @@ ShutdownReport Runtime::State::shutdown(Duration drain, Duration cancel) {
   if (shut_down.exchange(true)) return report;
   sched::Scheduler& scheduler = environment->scheduler();
   // What the scheduler lets go of is unwound on this thread.
-  const std::unique_ptr<wasm::Engine::Entered> entered = environment->engine->enter();
+  std::unique_ptr<wasm::Engine::Entered> entered = environment->engine->enter();
   const std::uint64_t now_ns = scheduler.now_ns();
   const std::uint64_t drain_ns = deadline_after(now_ns, drain);
   const sched::ShutdownReport done = scheduler.shutdown(drain_ns, deadline_after(drain_ns, cancel));
@@ -310,6 +311,10 @@ ShutdownReport Runtime::State::shutdown(Duration drain, Duration cancel) {
   for (const sched::TaskInfo& info : done.cancelled) report.cancelled.push_back(process::dump_of(info, then_ns));
   for (const sched::TaskInfo& info : done.surviving) report.surviving.push_back(process::dump_of(info, then_ns));
   (void)environment->output.flush(std::max(cancel, span(0)));
+  environment->input.close();
+  entered.reset();
+  // Its threads may hold the last references to tasks that have ended, and so to all of this.
+  if (report.surviving.empty()) environment->engine->stop_io();
   return report;
 }
 

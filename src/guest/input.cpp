@@ -6,14 +6,22 @@
 
 namespace weft::guest {
 
-SharedStdin::~SharedStdin() {
+void SharedStdin::close() {
+  std::vector<base::Ref<sched::Task>> waiters;  // let go of without the mutex
   {
     std::lock_guard lock(mutex_);
-    stopping_ = true;
+    if (std::exchange(stopping_, true)) return;
+    ended_ = true;
     if (reader_) reader_->stop();
+    waiters.swap(waiters_);
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+void SharedStdin::forget(const sched::Task& task) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(waiters_, [&](const base::Ref<sched::Task>& waiter) { return waiter.get() == &task; });
 }
 
 std::int64_t SharedStdin::read(std::span<std::byte> buffer, sched::Task* task) {
@@ -87,6 +95,10 @@ std::int64_t InputPort::read(std::span<std::byte> buffer, sched::Task* task) {
 void InputPort::end() {
   std::lock_guard lock(mutex_);
   ended_ = true;
+}
+
+void InputPort::forget(const sched::Task& task) {
+  if (input_.kind == Input::Kind::kInherit) shared_.forget(task);
 }
 
 }  // namespace weft::guest

@@ -28,12 +28,17 @@ namespace weft::guest {
 class SharedStdin {
  public:
   SharedStdin() = default;
-  ~SharedStdin();  // interrupts the reading thread
+  ~SharedStdin() { close(); }
   SharedStdin(const SharedStdin&) = delete;
   SharedStdin& operator=(const SharedStdin&) = delete;
 
   // Bytes, 0 at the end, -1: nothing yet, `task` (if any) will be woken.
   std::int64_t read(std::span<std::byte> buffer, sched::Task* task);
+  // `task` has ended, and is not to be woken.
+  void forget(const sched::Task& task);
+  // Interrupts the reading thread and waits for it; lets go of those that wait, who would keep what this is a part of. Reads report the end from now on. Once
+  // no task runs any more; again does nothing.
+  void close();
 
  private:
   static constexpr std::size_t kBufferBytes = 64U << 10;
@@ -59,6 +64,8 @@ class InputPort {
   std::int64_t read(std::span<std::byte> buffer, sched::Task* task);
   // From now on every read answers end of input.
   void end();
+  // `task`, which may have waited for input, has ended.
+  void forget(const sched::Task& task);
 
  private:
   const Input& input_;

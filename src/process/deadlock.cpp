@@ -55,15 +55,14 @@ void describe_mutex(std::uint64_t address, WaitingThread& waiting) {
   }
 }
 
-void describe_deadlock(ExitStatus& status) {
-  const std::uint64_t threads = status.usage.threads_started == 1 ? 1 : std::max<std::uint64_t>(status.waiting.size(), 1);
+void describe_deadlock(ExitStatus& status, std::uint64_t threads) {
   status.message =
       threads == 1 ? "deadlock: its only thread waits on memory, and nothing is left that could wake it"
                    : fmt::format("deadlock: all its {} threads wait on memory, and nothing is left that could wake them", threads);
   std::size_t shown = 0;
   for (const WaitingThread& waiting : status.waiting) {
     if (shown++ == kThreadsShownMax) {
-      status.detail += fmt::format("and {} more threads\n", status.waiting.size() - kThreadsShownMax);
+      status.detail += fmt::format("and {} more threads\n", threads - kThreadsShownMax);
       break;
     }
     status.detail += fmt::format("{} waits for {} on address {:#x}, where there is {:#x}", thread_name(waiting.thread),

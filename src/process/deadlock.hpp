@@ -11,7 +11,7 @@ namespace weft::process {
 // the host's.
 void describe_mutex(std::uint64_t address, WaitingThread& waiting);
 
-// Composes message and detail from `status.waiting`, which may be empty.
-void describe_deadlock(ExitStatus& status);
+// Composes message and detail from `status.waiting`, which may have fewer than the `threads` that wait.
+void describe_deadlock(ExitStatus& status, std::uint64_t threads);
 
 }  // namespace weft::process

@@ -12,6 +12,9 @@
 namespace weft::process {
 namespace {
 
+// A thread found spinning gets this part of a quantum; the ticker does not look more often. docs/design/threads.md says what else was tried.
+constexpr std::uint64_t kSpinnersShare = 8;
+
 // Names of host functions as static text, as park reasons have to be: dumps and traces may outlive the program. There are as many as there
 // are functions that ever waited; they are kept for good.
 const char* intern(std::string_view text) {
@@ -99,6 +102,9 @@ sched::Poll GuestTask::run(sched::RunContext& context) {
   }
   context_ = &context;
   yielding_.reset();
+  // What it waits for may be done by a thread that has no worker: that one should have to wait for a moment, not for a quantum each time.
+  if (spinning_) context.shorten(context.scheduler().quantum_ns() / kSpinnersShare);
+  spinning_ = false;
   if (cpu_time_limited_) {
     context.needs_ticks();
     accounted_from_ns_ = context.started_ns();
@@ -126,16 +132,14 @@ sched::Poll GuestTask::run(sched::RunContext& context) {
 
 // The guest waits, and will not be woken: a poll only makes it show its stack.
 void GuestTask::report_waiting(sched::RunContext& context) {
-  auto* const request = new WaitingReport{.process = process_, .thread = thread_};
-  {
-    std::lock_guard lock(call_mutex_);
-    if (!call_->request_stack(WaitingReport::receive, request)) {
-      delete request;
-      return;
-    }
-  }
+  // Dumps may have asked before: a poll answers one of them.
+  constexpr int kAttempts = 16;
+  auto request = std::make_unique<WaitingReport>(process_, thread_);
   context_ = &context;
-  (void)call_->poll(*this);
+  for (int attempt = 0; request && attempt < kAttempts; ++attempt) {
+    if (request_stack(WaitingReport::receive, request.get())) (void)request.release();
+    (void)call_->poll(*this);
+  }
   context_ = nullptr;
 }
 
@@ -152,6 +156,7 @@ void GuestTask::end(ExitStatus status) {
   context_ = nullptr;
   // Nobody needs to find it any more; of the first thread the rest stays, as long as others use what belongs to it.
   futex_.cancel();
+  process_->input.forget(*this);
   if (thread_ != 0) drop_call();
   status.thread = thread_;
   process_->thread_ended(*this, std::move(status));

@@ -53,6 +53,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   void cancel_requested() override;
 
   wasm::Decision epoch() noexcept override;
+  void spinning() noexcept override { spinning_ = true; }
   void yield_now() noexcept override;
   std::int64_t write(std::uint32_t stream, std::span<const std::byte> bytes) noexcept override;
   std::int64_t write_ready(std::uint32_t stream, sched::Task* task) noexcept override;
@@ -81,6 +82,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   alignas(64) sched::RunContext* context_ = nullptr;
   std::optional<wasm::Call> call_;  // the worker takes it away under call_mutex_; others look at it under call_mutex_
   std::optional<sched::YieldKind> yielding_;
+  bool spinning_ = false;  // the last run ended while the guest only waited for another thread
   const bool cpu_time_limited_;
   // Writer: Process::State, under its mutex; readers: the worker, at every run and epoch check. Publishes report_, and nothing else: why it is to end is
   // read under that mutex.

@@ -57,6 +57,12 @@ Result<std::unique_ptr<wasm::WasiConfig>> world_of(const ProcessSpec& spec) {
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
                                                       const wasm::Linker& linker, const Bounds& bounds) {
   if (Result<void> checked = check(spec.limits, bounds.fuel); !checked) return std::unexpected(checked.error());
+  if (spec.limits.fuel && module->has_threads()) {
+    return fail(
+        ErrorKind::kBadArgument,
+        "a fuel limit does not work for programs with threads, as fuel is counted for each thread by itself; limit their CPU time "
+        "(--cpu-time)");
+  }
   if (spec.priority > kPriorityLowest) {
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");

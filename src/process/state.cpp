@@ -191,6 +191,8 @@ void Process::State::thread_ended(process::GuestTask& thread, ExitStatus outcome
       const auto found = threads_->alive.find(thread.thread());
       gone = std::move(found->second);
       threads_->alive.erase(found);
+      // Under the mutex: whoever hears of the process's end finds the places of all its threads free.
+      environment.threads.release();
     }
     const bool others = !first_ended_ || (threads_ && !threads_->alive.empty());
     if (ends && others) {
@@ -208,7 +210,6 @@ void Process::State::thread_ended(process::GuestTask& thread, ExitStatus outcome
     running = running || on_worker(*other);
   }
   if (running) environment.scheduler().request_tick();
-  if (!first) environment.threads.release();
   const bool stuck = group.thread_ended();
   if (ending) {
     task->drop_call();
@@ -228,6 +229,7 @@ void Process::State::deadlocked() {
     std::lock_guard lock(mutex);
     if (ending_ || stop_cause != process::StopCause::kNone) return;
     const std::uint64_t now_ns = environment.scheduler().now_ns();
+    waiting_threads_ = group.alive();
     if (spec().on_deadlock == OnDeadlock::kReport) {
       for_each_thread([&](process::GuestTask& thread) {
         if (waiting_.size() == kWaitingMax) return;
@@ -280,6 +282,7 @@ void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
   // A guest that ended by itself before it saw the stop has ended by itself.
   const bool stopped = outcome.kind == ExitKind::kKilled;
   if (stopped) {
+    outcome.thread = 0;  // whichever saw the stop first has not done it
     std::lock_guard lock(mutex);
     switch (cause) {
       case process::StopCause::kNone:
@@ -303,10 +306,9 @@ void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
         break;
       case process::StopCause::kDeadlock:
         outcome.kind = ExitKind::kDeadlocked;
-        outcome.thread = 0;
         outcome.waiting = std::move(waiting_);
         std::ranges::sort(outcome.waiting, {}, &WaitingThread::thread);
-        process::describe_deadlock(outcome);
+        process::describe_deadlock(outcome, waiting_threads_);
         break;
     }
   }

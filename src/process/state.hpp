@@ -151,6 +151,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   std::unique_ptr<Threads> threads_;
   std::unique_ptr<Ending> ending_;
   std::vector<WaitingThread> waiting_;  // once it is found deadlocked
+  std::uint64_t waiting_threads_ = 0;   // how many they are, shown or not
   bool first_ended_ = false;            // thread 0 is done
 };
 

@@ -34,11 +34,11 @@ void Core::queue_woken(Task& task) {
   task.wakes_.store(task.wakes_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   Worker* const worker = Worker::current();
   if (worker != nullptr && &worker->core() == this) {
-    if (config_.recorder != nullptr) config_.recorder->record(worker->index(), TraceKind::kWake, now, task.id_);
+    if (config_.recorder != nullptr) config_.recorder->record(worker->index(), TraceKind::kWake, now, task.id());
     worker->push_woken(task);
     return;
   }
-  if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kWake, now, task.id_);
+  if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kWake, now, task.id());
   injection_.push(task, Lane::kWoken);
   notify();
 }
@@ -48,14 +48,14 @@ void Core::queue_spawned(Task& task, SpawnPlace place) {
   task.since_ns_.store(now, std::memory_order_relaxed);
   Worker* const worker = Worker::current();
   if (worker != nullptr && &worker->core() == this) {
-    if (config_.recorder != nullptr) config_.recorder->record(worker->index(), TraceKind::kSpawn, now, task.id_);
+    if (config_.recorder != nullptr) config_.recorder->record(worker->index(), TraceKind::kSpawn, now, task.id());
     if (place == SpawnPlace::kNext) {
       worker->push_woken(task);
       return;
     }
     worker->push_back(task);
   } else {
-    if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kSpawn, now, task.id_);
+    if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kSpawn, now, task.id());
     injection_.push(task, Lane::kOrdinary);
   }
   notify();

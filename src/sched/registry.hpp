@@ -24,7 +24,7 @@ class Registry {
     Shard& home = shards_[shard];
     base::Lock lock(home.mutex);
     task.registry_shard_ = shard;
-    task.id_ = ++home.spawned * count_ + shard;
+    task.id_.store(++home.spawned * count_ + shard, std::memory_order_relaxed);
     home.tasks.push_back(task);
     ++home.alive;
   }

@@ -28,7 +28,7 @@ void Task::set_priority(uint8_t priority) {
 
 TaskInfo Task::info() const {
   TaskInfo info;
-  info.id = id_;
+  info.id = id();
   info.kind = kind_;
   info.name = name_;
   // A task that switches millions of times a second is never caught: a few attempts, then as good as it gets.

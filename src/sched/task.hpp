@@ -112,7 +112,7 @@ class Task : public base::ListHook<struct RegistryLink> {
   // also before spawn and after done; never lost, never parks.
   void wake();
 
-  uint64_t id() const { return id_; }  // 0 before spawn; unique in its scheduler
+  uint64_t id() const { return id_.load(std::memory_order_relaxed); }  // 0 before spawn; unique in its scheduler
   const char* kind() const { return kind_; }
   const std::string& name() const { return name_; }
   uint8_t priority() const { return priority_.load(std::memory_order_relaxed); }
@@ -140,7 +140,8 @@ class Task : public base::ListHook<struct RegistryLink> {
 
   // What each switch touches comes first, in one cache line with the vtable pointer and the registry's links.
   TaskState state_;
-  uint64_t id_ = 0;
+  // Writer: spawn; readers: anyone who has a reference, also before. Publishes nothing, hence relaxed.
+  base::atomic<uint64_t> id_{0};
   // Statistics. Each is written only by the thread that the state word makes the owner, hence load and store, no read-modify-write,
   // all relaxed: they publish nothing.
   base::atomic<uint64_t> cpu_ns_{0};

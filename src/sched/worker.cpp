@@ -296,14 +296,14 @@ Task* Worker::steal_from(Worker& victim) {
     if (take_half(victim, level) == 0) continue;
     Task* const task = pick_ordinary(level, 0);
     if (task == nullptr) continue;  // others stole it from us at once
-    if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id_);
+    if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id());
     return task;
   }
   if (victim.lifo_overdue(now_ns_)) {
     if (Task* const task = victim.take_lifo()) {
       add(counts_.steals, 1);
       add(counts_.stolen, 1);
-      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id_);
+      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kSteal, now_ns_, task->id());
       return task;
     }
   }
@@ -416,7 +416,7 @@ void Worker::run(Task& task) {
   task.since_ns_.store(now_ns_, std::memory_order_relaxed);
   running_since_ns_.store(now_ns_, std::memory_order_relaxed);
   add(counts_.switches, 1);
-  if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kRun, now_ns_, task.id_);
+  if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kRun, now_ns_, task.id());
 
   task_running_ = true;
   const Poll poll = task.run(context_);
@@ -442,7 +442,7 @@ void Worker::run(Task& task) {
     case RunContext::Ending::kYield:
       if (recorder_ != nullptr) {
         const bool preempted = context_.ending_ == RunContext::Ending::kPreempted;
-        recorder_->record(index_, preempted ? TraceKind::kPreempt : TraceKind::kYield, now_ns_, task.id_);
+        recorder_->record(index_, preempted ? TraceKind::kPreempt : TraceKind::kYield, now_ns_, task.id());
       }
       task.state_.requeue();
       push_back(task, Push::kAnnouncedLater);
@@ -455,18 +455,18 @@ void Worker::run(Task& task) {
       task.park_reason_.store(context_.park_.reason, std::memory_order_relaxed);
       task.park_deadline_ns_.store(context_.park_.deadline_ns, std::memory_order_relaxed);
       task.park_address_.store(context_.park_.address, std::memory_order_relaxed);
-      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kPark, now_ns_, task.id_, context_.park_.reason);
+      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kPark, now_ns_, task.id(), context_.park_.reason);
       if (task.state_.park()) return;
       // Woken while it ran: the same as if it had been parked and then woken.
       add(task.wakes_, 1);
-      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kWake, now_ns_, task.id_);
+      if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kWake, now_ns_, task.id());
       push_woken(task);
       return;
   }
 }
 
 void Worker::finish(Task& task) {
-  if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kExit, now_ns_, task.id_);
+  if (recorder_ != nullptr) recorder_->record(index_, TraceKind::kExit, now_ns_, task.id());
   task.state_.finish();
   task.on_done();
   core_.forget(task);

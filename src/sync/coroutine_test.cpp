@@ -68,6 +68,28 @@ TEST_F(CoroutineTest, NestedOnesReturnTheirValues) {
   });
 }
 
+Task<int> yields_until(std::shared_ptr<bool> flag) {
+  while (!*flag) co_await yield();
+  co_return 0;
+}
+
+Task<int> sets(std::shared_ptr<bool> flag) {
+  *flag = true;
+  co_return 0;
+}
+
+// With one that did not, the first would run for ever.
+TEST_F(CoroutineTest, AYieldLetsOthersRun) {
+  for_each_seed([&](sched::SimDriver& sim) {
+    auto flag = std::make_shared<bool>(false);
+    std::vector<std::shared_ptr<detail::TypedJoinState<int>>> joins;
+    for (int i = 0; i < 5; ++i) joins.push_back(start(sim, yields_until(flag)));
+    joins.push_back(start(sim, sets(flag)));
+    ASSERT_TRUE(sim.run_until_empty());
+    for (const auto& join : joins) EXPECT_TRUE(join->done());
+  });
+}
+
 Task<int> sleeper(Duration duration) {
   co_await sleep_for(duration);
   co_return 0;

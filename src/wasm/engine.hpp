@@ -38,6 +38,9 @@ class Engine {
 
   // Makes every running guest ask CallHost::epoch() soon.
   void increment_epoch() noexcept { weft_engine_increment_epoch(raw_); }
+  // Ends the threads that serve files and sockets, and lets go of the tasks that they may still hold. No guest runs after this. Not from a thread that has
+  // entered the engine.
+  void stop_io() noexcept { weft_engine_stop_io(raw_); }
   // What went wrong without being an error; empty if nothing.
   std::string warning() const;
   static std::string_view version() noexcept;

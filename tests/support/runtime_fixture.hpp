@@ -125,6 +125,7 @@ class RuntimeTest : public ::testing::Test {
     EXPECT_EQ(runtime_->stats().tasks, 0U);
     EXPECT_EQ(runtime_->stats().processes, 0U);
     EXPECT_EQ(runtime_->stats().timers, 0U);
+    EXPECT_EQ(runtime_->stats().guest_threads, 0U);
     watchdog_.reset();
     runtime_.reset();
     EXPECT_EQ(entries_in("/proc/self/fd"), descriptors_) << "descriptors were left open";

@@ -5,18 +5,12 @@
 // Input: tests/fuzz/differential/generate writes it; WEFT_DIFFERENTIAL_DIRECTORY says where it is. A failure names the module's file, whose name is its seed.
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cinttypes>
-#include <cstdio>
 #include <deque>
-#include <fstream>
 #include <iostream>
-#include <map>
-#include <random>
-#include <sstream>
 #include <vector>
 
 #include "support/guests.hpp"
+#include "support/outcomes.hpp"
 #include "support/runtime_fixture.hpp"
 
 namespace weft::testing {
@@ -28,86 +22,6 @@ constexpr std::uint64_t kMemoryBytes = 32U << 20;  // as in tests/fuzz/reference
 constexpr std::size_t kModulesPerRuntime = 50;
 constexpr std::size_t kDifferencesShown = 20;
 
-struct Expected {
-  std::string module;
-  std::string function;
-  std::string outcome;  // as in expected.txt: "returned\ti32:…", "trapped\tunreachable", "stack-overflow"
-};
-
-std::vector<Expected> read_expected(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::vector<Expected> all;
-  std::string line;
-  while (std::getline(file, line)) {
-    const std::size_t module_end = line.find('\t');
-    const std::size_t function_end = line.find('\t', module_end + 1);
-    if (module_end == std::string::npos || function_end == std::string::npos) {
-      ADD_FAILURE() << path << ": a line of another format: " << line;
-      break;
-    }
-    all.push_back(
-        {line.substr(0, module_end), line.substr(module_end + 1, function_end - module_end - 1), line.substr(function_end + 1)});
-  }
-  return all;
-}
-
-std::string show(const Value& value) {
-  char text[48];
-  switch (type_of(value)) {
-    case ValueType::kI32:
-      std::snprintf(text, sizeof text, "i32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<std::int32_t>(value)));
-      break;
-    case ValueType::kI64:
-      std::snprintf(text, sizeof text, "i64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<std::int64_t>(value)));
-      break;
-    case ValueType::kF32:
-      std::snprintf(text, sizeof text, "f32:%08" PRIx32, std::bit_cast<std::uint32_t>(std::get<float>(value)));
-      break;
-    case ValueType::kF64:
-      std::snprintf(text, sizeof text, "f64:%016" PRIx64, std::bit_cast<std::uint64_t>(std::get<double>(value)));
-      break;
-    case ValueType::kV128: {
-      std::string hexadecimal = "v128:";
-      const Vector128& bytes = std::get<Vector128>(value);
-      for (std::size_t index = bytes.size(); index-- > 0;) {
-        std::snprintf(text, sizeof text, "%02x", std::to_integer<unsigned>(bytes[index]));
-        hexadecimal += text;
-      }
-      return hexadecimal;
-    }
-  }
-  return text;
-}
-
-// In the words of expected.txt.
-std::string show(const ExitStatus& status) {
-  switch (status.kind) {
-    case ExitKind::kReturned: {
-      std::string text = "returned\t";
-      for (std::size_t index = 0; index < status.results.size(); ++index)
-        text += (index > 0 ? " " : "") + show(status.results[index]);
-      return text;
-    }
-    case ExitKind::kTrapped:
-      return "trapped\t" + status.message.substr(0, status.message.find(" (memory fault"));
-    case ExitKind::kLimitReached:
-      if (status.limit && status.limit->kind == LimitKind::kStack) return "stack-overflow";
-      if (status.limit && status.limit->kind == LimitKind::kMemory) return "memory-limit";
-      return "limit\t" + status.message;
-    case ExitKind::kExited:
-    case ExitKind::kKilled:
-    case ExitKind::kFailed:
-    case ExitKind::kDeadlocked:
-      break;
-  }
-  return std::string(name_of(status.kind)) + "\t" + status.message;
-}
-
-std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 struct Figures {
   std::uint64_t modules = 0;
   std::uint64_t functions = 0;
@@ -115,6 +29,7 @@ struct Figures {
   std::uint64_t killed = 0;
   std::uint64_t returned = 0;
   std::uint64_t trapped = 0;
+  std::uint64_t atomics = 0;  // trapped in an instruction on shared memory: such modules are rewritten
   std::uint64_t stack_dependent = 0;
   std::uint64_t preempted = 0;  // runs that were, at least once
   std::uint64_t preemptions = 0;
@@ -204,6 +119,7 @@ class Differential {
       return;
     }
     ++(status.kind == ExitKind::kReturned ? figures.returned : figures.trapped);
+    if (expected.contains("atomic")) ++figures.atomics;
     if (found == expected || ++differences > kDifferencesShown) return;
     ADD_FAILURE() << (directory_ / oldest.expected->module) << ", " << oldest.expected->function << ":\n  Wasmtime: " << expected
                   << "\n  Weft:     " << found;
@@ -241,6 +157,7 @@ TEST(DifferentialTest, RandomModulesDoTheSameAsUnderPlainWasmtime) {
   if (figures.modules < 50) return;
   EXPECT_GT(figures.returned, 50U);
   EXPECT_GT(figures.trapped, 50U);
+  EXPECT_GT(figures.atomics, 10U);
   EXPECT_GT(figures.preempted, 50U);
   EXPECT_GT(figures.killed, 50U);
   EXPECT_LT(figures.stack_dependent * 20, figures.runs) << "too many modules end at the end of their stack";

@@ -89,7 +89,8 @@ fn run(directory: &Path) -> wasmtime::Result<usize> {
         .wasm_function_references(true)
         .wasm_exceptions(true)
         .wasm_memory64(true)
-        .wasm_relaxed_simd(true);
+        .wasm_relaxed_simd(true)
+        .shared_memory(true);
     let engine = Engine::new(&config)?;
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)?
         .map(|entry| Ok(entry?.path()))

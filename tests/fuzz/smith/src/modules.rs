@@ -53,7 +53,8 @@ fn config(choices: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     // A start function that traps is worth a test, but not in half of all modules.
     config.allow_start_export = coin(choices, 4)?;
     config.canonicalize_nans = true;
-    config.threads_enabled = false;
+    // Shared memories and atomics. Weft rewrites modules that have them: every index and every offset moves.
+    config.threads_enabled = coin(choices, 3)?;
     config.shared_everything_threads_enabled = false;
     config.custom_page_sizes_enabled = false;
     config.custom_descriptors_enabled = false;
