@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/thread_sanitizer.hpp"
 #include "sched/scheduler.hpp"
 
 namespace weft::process {
@@ -243,6 +244,7 @@ void GuestTask::sleep_drop(void*) noexcept {
 
 wasm::FutexAnswer GuestTask::futex_wait(const wasm::FutexWait& wait, void** op) noexcept {
   sync::FutexOutcome outcome;
+  base::taken_over(op);  // the engine's, which had it for another wait before
   if (*op == nullptr) {
     const std::uint64_t now_ns = process_->environment.scheduler().now_ns();
     const auto timeout_ns = static_cast<std::uint64_t>(wait.timeout_ns);
@@ -250,13 +252,15 @@ wasm::FutexAnswer GuestTask::futex_wait(const wasm::FutexWait& wait, void** op) 
     const std::uint64_t deadline_ns = for_ever ? sched::kNever : now_ns + timeout_ns;
     // Before the wait is in the queue, and can be found to be the last one.
     futex_address_.store(wait.guest_address, std::memory_order_relaxed);
-    const auto begun = futex_.begin(*process_->environment.futexes,
-                                    {.address = wait.address,
-                                     .width = wait.bytes == 4 ? sync::FutexWidth::k32 : sync::FutexWidth::k64,
-                                     .expected = wait.expected,
-                                     .deadline_ns = deadline_ns,
-                                     .now_ns = now_ns},
-                                    *this, &process_->group);
+    sync::FutexWait queued;
+    base::taken_over(&queued);  // on a guest's stack, as above
+    queued.address = wait.address;
+    queued.width = wait.bytes == 4 ? sync::FutexWidth::k32 : sync::FutexWidth::k64;
+    queued.expected = wait.expected;
+    queued.deadline_ns = deadline_ns;
+    queued.now_ns = now_ns;
+    const auto begun = futex_.begin(*process_->environment.futexes, queued, *this, &process_->group);
+    base::handed_over(&queued);
     outcome = begun.outcome;
     if (outcome == sync::FutexOutcome::kPending) {
       *op = &futex_;
@@ -273,6 +277,7 @@ wasm::FutexAnswer GuestTask::futex_wait(const wasm::FutexWait& wait, void** op) 
       sleep_deadline_ns_ = 0;
     }
   }
+  base::handed_over(op);
   switch (outcome) {
     case sync::FutexOutcome::kWoken:
       return wasm::FutexAnswer::kWoken;

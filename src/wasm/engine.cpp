@@ -68,12 +68,17 @@ weft_hooks hooks() {
   };
   table.sleep_drop = [](void* process, void* op) { host_of(process).sleep_drop(op); };
   table.futex_wait = [](void* process, const weft_futex_wait* wait, void*, void** op) {
-    return to_abi(host_of(process).futex_wait({.address = wait->address,
-                                               .guest_address = wait->guest_address,
-                                               .bytes = wait->bytes,
-                                               .expected = wait->expected,
-                                               .timeout_ns = wait->timeout_ns},
-                                              op));
+    // On a guest's stack, which goes from call to call through the engine's pool.
+    FutexWait passed;
+    base::taken_over(&passed);
+    passed = {.address = wait->address,
+              .guest_address = wait->guest_address,
+              .bytes = wait->bytes,
+              .expected = wait->expected,
+              .timeout_ns = wait->timeout_ns};
+    const FutexAnswer answer = host_of(process).futex_wait(passed, op);
+    base::handed_over(&passed);
+    return to_abi(answer);
   };
   table.futex_drop = [](void* process, void* op) { host_of(process).futex_drop(op); };
   table.futex_notify = [](void* process, const void* address, std::uint32_t count) {
