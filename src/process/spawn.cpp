@@ -1,5 +1,7 @@
 #include "process/spawn.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -126,9 +128,17 @@ std::vector<TaskDump> dump(const Environment& environment, bool guest_stacks, Du
       --stacks->missing;
     }
   }
-  environment.scheduler().request_tick();
+  // Again and again: a single tick can come before a guest that has just begun to run looks for it.
+  const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(bound, std::chrono::hours(1));
+  const auto quantum = std::chrono::nanoseconds(environment.scheduler().quantum_ns());
+  const auto all_there = [&] { return stacks->missing == 0; };
   std::unique_lock lock(stacks->mutex);
-  (void)stacks->arrived.wait_for(lock, bound, [&] { return stacks->missing == 0; });
+  while (!all_there() && std::chrono::steady_clock::now() < deadline) {
+    lock.unlock();
+    environment.scheduler().request_tick();
+    lock.lock();
+    (void)stacks->arrived.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + quantum), all_there);
+  }
   for (std::size_t index = 0; index < guests.size(); ++index) dumps[guests[index].first].stack = stacks->frames[index];
   return dumps;
 }

@@ -204,14 +204,14 @@ TEST_F(RuntimeInterfaceTest, TheDumpSaysWhatEveryTaskDoes) {
   wait_until_run(spinning);
   std::vector<TaskDump> tasks;
   std::map<std::string, const TaskDump*> by_name;
-  // The first look may meet the spinner on its way into the loop.
+  // The first look may meet the spinner on its way into the loop, and the next one the sleeper that the first has woken.
   do {
     tasks = runtime.dump(true, kHang);
     ASSERT_EQ(tasks.size(), 2U);
     for (const TaskDump& task : tasks) by_name[task.name] = &task;
     ASSERT_TRUE(by_name.contains("sleeper") && by_name.contains("spinner"));
     ASSERT_FALSE(by_name["spinner"]->stack.empty());
-  } while (by_name["spinner"]->stack[0].function != "spin");
+  } while (by_name["spinner"]->stack[0].function != "spin" || by_name["sleeper"]->state != "parked");
   ASSERT_FALSE(by_name["sleeper"]->stack.empty());
   EXPECT_EQ(by_name["sleeper"]->stack[0].function, "nap");
   const nlohmann::json parsed = nlohmann::json::parse(to_json(tasks));
