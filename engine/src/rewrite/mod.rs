@@ -13,6 +13,8 @@
 //! one exception: a module that is at one of the engine's limits, for functions, types, imports or a function's size, may be beyond it afterwards.
 
 mod code;
+#[cfg(test)]
+pub(crate) mod compare;
 mod custom;
 mod edit;
 mod offsets;
@@ -21,7 +23,7 @@ mod sections;
 mod side;
 mod spins;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use edit::put_unsigned;
 pub use offsets::OffsetMap;
