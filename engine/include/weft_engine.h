@@ -149,6 +149,46 @@ typedef uint32_t weft_futex_poll;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// Kind of a wasm value. Only numbers and vectors cross this ABI; references stay in the engine.
+enum weft_val_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint8_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  WEFT_VAL_KIND_I32 = 0,
+  WEFT_VAL_KIND_I64 = 1,
+  WEFT_VAL_KIND_F32 = 2,
+  WEFT_VAL_KIND_F64 = 3,
+  WEFT_VAL_KIND_V128 = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum weft_val_kind weft_val_kind;
+#else
+typedef uint8_t weft_val_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// On what the calls of core modules run. Components run on the engine's own fibers always.
+enum weft_fibers
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The engine's own fibers, preempted by epochs. On every platform.
+  WEFT_FIBERS_ASYNC = 0,
+  // Continuations inside the guest's own store, stepped by plain calls, preempted by checks that are added to the code. On x86-64 Linux only; stack switching, on which they
+  // rest, is of Wasmtime's third tier.
+  WEFT_FIBERS_CONTINUATIONS = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum weft_fibers weft_fibers;
+#else
+typedef uint32_t weft_fibers;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // How hard the compiler tries.
 enum weft_optimize
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -238,26 +278,6 @@ typedef uint32_t weft_stdin;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// Kind of a wasm value. Only numbers and vectors cross this ABI; references stay in the engine.
-enum weft_val_kind
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint8_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  WEFT_VAL_KIND_I32 = 0,
-  WEFT_VAL_KIND_I64 = 1,
-  WEFT_VAL_KIND_F32 = 2,
-  WEFT_VAL_KIND_F64 = 3,
-  WEFT_VAL_KIND_V128 = 4,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum weft_val_kind weft_val_kind;
-#else
-typedef uint8_t weft_val_kind;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
 // Answer of a host function that may wait.
 enum weft_host_poll
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -297,6 +317,8 @@ enum weft_outcome_kind
   WEFT_OUTCOME_KIND_LIMIT = 4,
   // It could not be started or the engine failed: see `error`.
   WEFT_OUTCOME_KIND_FAILED = 5,
+  // All its strands wait for each other: see `message`.
+  WEFT_OUTCOME_KIND_DEADLOCKED = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -430,6 +452,21 @@ typedef struct weft_futex_wait {
   int64_t timeout_ns;
 } weft_futex_wait;
 
+// The payload of a `weft_val`. Floats travel as numbers, with their bits (also of NaNs) kept; a vector as its 16 bytes, least significant first.
+typedef union weft_val_payload {
+  int32_t i32;
+  int64_t i64;
+  float f32;
+  double f64;
+  uint8_t v128[16];
+} weft_val_payload;
+
+// One wasm value.
+typedef struct weft_val {
+  weft_val_kind kind;
+  union weft_val_payload of;
+} weft_val;
+
 // The table of functions that the engine calls. Copied by `weft_engine_new`.
 //
 // `task` is what was passed to `weft_call_poll`, `process` what was passed to `weft_call_new`. Unless said otherwise a hook is
@@ -475,6 +512,9 @@ typedef struct weft_hooks {
   // A guest calls `wasi.thread-spawn`: makes a call for the new thread with `weft_call_new_thread` and sees to it that it is polled. Returns the thread's id (1 to 2^29 - 1),
   // or a negative number, which the guest gets as an error.
   int32_t (*thread_spawn)(void *process, int32_t argument);
+  // A strand that `weft_call_spawn_strand` asked for has returned these values (borrowed), or could not begin (`error`, owned by the hook then; else NULL). Once for each, unless
+  // the call ends first. NULL = nobody wants to know.
+  void (*strand_finished)(void *process, uint64_t token, const struct weft_val *results, size_t nresults, struct weft_error *error);
   // The monotonic clock that the guest sees, in nanoseconds; its deadlines are of the same clock. NULL = CLOCK_MONOTONIC.
   uint64_t (*monotonic_now)(void *process);
   // The wall clock that the guest sees, in nanoseconds since 1970 (UTC). NULL = CLOCK_REALTIME.
@@ -492,6 +532,16 @@ typedef struct weft_engine_config {
   bool fuel;
   // Compile epoch checks in, so that guests can be preempted and stopped. Default true.
   bool epochs;
+  // Default async. Programs with strands run on continuations always.
+  weft_fibers fibers;
+  // Compile core modules without shared memory so that strands can run in them, also those that do not import them: see `weft_call_spawn_strand`. Default false.
+  bool strands;
+  // Compile programs with strands so that one that does not yield is interrupted in favour of the others. Default false.
+  bool strands_preemptive;
+  // Strands of one process at once. Each that has run takes two memory mappings. Default 1,000,000.
+  uint32_t strands_max;
+  // The stack that each strand of a C, C++ or Rust program gets in the program's own memory. Default 64 KiB.
+  uint32_t strand_stack_bytes;
   // Keep instances, memories and stacks in a pool made at start: spawning takes microseconds and few system calls. Default true.
   bool pooling;
   // Slots in the pool: how many processes without threads can live at once. Default 1,000.
@@ -550,21 +600,6 @@ typedef struct weft_frame {
   // Offset of the instruction in the module's file; UINT64_MAX = unknown.
   uint64_t offset;
 } weft_frame;
-
-// The payload of a `weft_val`. Floats travel as numbers, with their bits (also of NaNs) kept; a vector as its 16 bytes, least significant first.
-typedef union weft_val_payload {
-  int32_t i32;
-  int64_t i64;
-  float f32;
-  double f64;
-  uint8_t v128[16];
-} weft_val_payload;
-
-// One wasm value.
-typedef struct weft_val {
-  weft_val_kind kind;
-  union weft_val_payload of;
-} weft_val;
 
 // An immediate host function. Returns NULL, or an error (owned by the engine from then on) that ends the guest's call. `results` has `nresults` values of the
 // declared kinds, all zero. Runs on the guest's stack: keep stack use below 32 KiB, do not park, do not throw.
@@ -635,6 +670,11 @@ typedef struct weft_call_config {
   const struct weft_str *text_args;
   size_t ntext_args;
   struct weft_limits limits;
+  // Of a program with strands: the process goes on when its entry has returned, for the strands that are asked for, until `weft_call_finish_strands`. If `entry` is empty and
+  // there is no `_start`, nothing but a reactor's initialisation is called. Default false.
+  bool resident;
+  // Of a program with strands: it stays when all of them wait for each other, until it is stopped. Default false.
+  bool ignore_deadlock;
   // May be NULL.
   struct weft_counters *counters;
 } weft_call_config;
@@ -909,6 +949,18 @@ struct weft_error *weft_call_new_thread(const struct weft_call *parent,
                                         struct weft_counters *counters,
                                         void *process,
                                         struct weft_call **call);
+
+// Asks for a strand that calls the exported function `function` with `args`, and is known to the host as `token`: it is made by the next poll, so wake the task after this. The hook
+// `strand_finished` is told of its end, on the polling thread. Errors: BadArgument (the program has no strands; arguments of other types), NoEntryPoint. Any thread, while the call
+// is alive.
+struct weft_error *weft_call_spawn_strand(const struct weft_call *call,
+                                          struct weft_str function,
+                                          const struct weft_val *args,
+                                          size_t nargs,
+                                          uint64_t token);
+
+// A resident process is to end with the last of its strands; wake the task after this. Any thread, while the call is alive.
+void weft_call_finish_strands(const struct weft_call *call);
 
 // Runs the call until it ends (ready) or waits (pending). `task` is borrowed for the poll; wakers that outlive it retain it. Not called again after ready. On a thread that has
 // entered the engine; another poll may be on another thread.

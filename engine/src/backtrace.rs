@@ -3,6 +3,7 @@
 use crate::abi::Str;
 use crate::debug_info::Place;
 use crate::error::one_line;
+use crate::fibers::scheduler::NAME as SCHEDULER;
 use crate::lines::Symbol;
 use crate::module::Module;
 use std::fmt::Write;
@@ -60,9 +61,16 @@ impl Backtrace {
     pub(crate) fn new(backtrace: &wasmtime::WasmBacktrace, module: &Module) -> Backtrace {
         let mut frames = Vec::new();
         for frame in backtrace.frames() {
+            let origin = module.origin();
+            let function_index = origin.function(frame.func_index());
+            let of_scheduler = origin.fibers().is_some() && frame.module().name() == Some(SCHEDULER);
+            if function_index.is_none() && origin.fibers().is_some() || of_scheduler {
+                // Nothing that its author knows.
+                continue;
+            }
+            let function_index = function_index.unwrap_or(u32::MAX);
             let name = module.frame_name().or(frame.module().name()).unwrap_or_default();
             let function = frame.func_name().map(demangle).unwrap_or_default();
-            let origin = module.origin();
             let offset = frame.module_offset().map(|offset| offset as u64);
             let start = offset.zip(frame.func_offset()).and_then(|(offset, within)| offset.checked_sub(within as u64));
             let place = offset.map(|offset| Place {
@@ -71,7 +79,6 @@ impl Backtrace {
                 function_start: start,
             });
             let symbols = place.as_ref().map_or_else(Vec::new, |place| origin.symbols(place));
-            let function_index = origin.function(frame.func_index()).unwrap_or(u32::MAX);
             let offset = place.map_or(u64::MAX, |place| place.offset);
             let line = |function, symbol: &Symbol, inlined| Line {
                 module: one_line(name),

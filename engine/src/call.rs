@@ -1,15 +1,18 @@
 //! Calls: one process's main call, from its store to its outcome, polled by whoever schedules it.
 
-use crate::abi::{Poll, Str, Val};
+use crate::abi::{Poll, Str, Val, slice};
 use crate::backtrace::BacktraceFn;
 use crate::error::{Error, ErrorKind, guard, panic_text};
+use crate::fibers::driver::Fiber;
+use crate::fibers::rewrite::Kind;
 use crate::guest::{Guest, Wasi, count_fuel, new_store};
 use crate::limits::{CountersRef, Limiter};
+use crate::module::Code;
 use crate::outcome::{Finished, Outcome};
 use crate::program::{Program, ProgramKind};
 use crate::shared::{ProgramRef, Shared, SharedRef};
-use crate::start::Start;
-use crate::threads::Group;
+use crate::start::{self, Start};
+use crate::threads::{self, Group};
 use crate::waker::with_waker;
 use crate::wasi::WasiConfig;
 use crate::world::World;
@@ -67,6 +70,11 @@ pub struct CallConfig {
     pub text_args: *const Str,
     pub ntext_args: usize,
     pub limits: Limits,
+    /// Of a program with strands: the process goes on when its entry has returned, for the strands that are asked for, until `weft_call_finish_strands`. If `entry` is empty and
+    /// there is no `_start`, nothing but a reactor's initialisation is called. Default false.
+    pub resident: bool,
+    /// Of a program with strands: it stays when all of them wait for each other, until it is stopped. Default false.
+    pub ignore_deadlock: bool,
     /// May be NULL.
     pub counters: *mut Counters,
 }
@@ -87,27 +95,32 @@ enum Driver {
     /// While `weft_call_new` is at work.
     New,
     Running(Pin<Box<dyn Future<Output = Finished> + Send>>),
+    /// On continuations.
+    Fiber(Fiber),
     Done(Box<Finished>),
 }
 
 /// Everything a call needs to start, collected by `weft_call_new`.
-struct Prepared {
+pub(crate) struct Prepared {
     program: ProgramRef,
     shared: SharedRef,
     wasi: Option<Arc<WasiConfig>>,
     /// Of a thread that is not the first.
     group: Option<Arc<Group>>,
     start: Start,
+    /// See `CallConfig`.
+    pub resident: bool,
+    pub ignore_deadlock: bool,
     limits: Limits,
     counters: CountersRef,
 }
 
 /// A process that is about to enter its guest.
-struct Ready {
-    program: ProgramRef,
-    store: Store<Guest>,
-    start: Start,
-    fuel: u64,
+pub(crate) struct Ready {
+    pub program: ProgramRef,
+    pub store: Store<Guest>,
+    pub start: Start,
+    pub fuel: u64,
 }
 
 impl Prepared {
@@ -119,7 +132,7 @@ impl Prepared {
             Ok(ready) => ready,
             Err(finished) => return *finished,
         };
-        let result = if let Start::Thread { entry, id, argument } = start {
+        let result = if let Start::Thread { entry, id, argument, .. } = start {
             match Box::pin(Start::enter_thread(entry, &program, &mut store)).await {
                 Ok(entry) => match entry.call_async(&mut store, (id, argument)).await {
                     Ok(()) => Ok(Finished::returned(Vec::new(), String::new())),
@@ -140,29 +153,27 @@ impl Prepared {
         };
         count_fuel(&mut store.as_context_mut());
         result.unwrap_or_else(|(running, error)| {
-            let finished = Finished::from_error(&program, fuel, running, &error);
-            match store.data().limiter.refused() {
-                // Wasmtime reports a heap that may not grow as a full one.
-                Some(limit) if error.is::<wasmtime::GcHeapOutOfMemory<()>>() => finished.at_limit(limit),
-                _ => finished,
-            }
+            store.data().limiter.judge(Finished::from_error(&program, fuel, running, &error), &error)
         })
     }
 
-    fn make_ready(self) -> Result<Ready, Box<Finished>> {
-        let Prepared { program, shared, wasi, group, start, limits, counters } = self;
+    /// Makes the store, with what the process has besides its instance.
+    pub(crate) fn make_ready(self) -> Result<Ready, Box<Finished>> {
+        let Prepared { program, shared, wasi, group, start, resident: _, ignore_deadlock: _, limits, counters } = self;
         let failed = |error| Box::new(Finished::failed(error));
         let component = matches!(program.kind(), ProgramKind::Component(_));
         let threaded = match program.kind() {
             ProgramKind::Core(core) => core.threaded().map(|threaded| (core, threaded)),
             ProgramKind::Component(_) => None,
         };
-        // Threads share theirs: see `World`.
-        let (wasi, world) = match (program.needs_wasi(), &threaded) {
-            (true, None) => (Wasi::new(wasi, shared, component).map_err(failed)?, None),
-            (false, None) => (Wasi::None, None),
-            (_, Some(_)) if group.is_some() => (Wasi::None, None),
-            (_, Some(_)) => (Wasi::None, Some(World::new(wasi, shared).map_err(failed)?)),
+        let fibers = program.module().origin().fibers().is_some();
+        // Threads share theirs, and so do strands: see `World`.
+        let lent = threaded.is_some() || fibers && program.needs_wasi();
+        let (wasi, world) = match &group {
+            Some(group) => (Wasi::None, Some(group.world.clone())),
+            None if lent => (Wasi::None, Some(Arc::new(World::new(wasi, shared).map_err(failed)?))),
+            None if program.needs_wasi() => (Wasi::new(wasi, shared, component).map_err(failed)?, None),
+            None => (Wasi::None, None),
         };
         let engine = program.module().engine();
         let settings = engine.settings();
@@ -174,16 +185,17 @@ impl Prepared {
         if let ProgramKind::Core(core) = program.kind() {
             limiter.check_module(core.memories, core.tables).map_err(|limit| Box::new(Finished::limit(limit)))?;
         }
-        let wasmtime = match (component, &threaded) {
-            (true, _) => engine.components().map_err(failed)?,
-            (false, Some(_)) => engine.threads().map_err(failed)?,
-            (false, None) => engine.core(),
+        let wasmtime = match program.module().code() {
+            Code::Core(code) => code.engine(),
+            Code::Component(component) => component.engine(),
         };
         let memory = group.as_ref().and_then(|group| group.shared_memory());
-        let guest = Guest { shared, program, limiter, wasi, memory, group, component, fuel };
+        let first = group.is_none();
+        let guest =
+            Guest { shared, program, limiter, wasi, memory, world: world.clone(), group, component, fuel, fiber: None };
         let not_started = |error: wasmtime::Error| Box::new(Finished::from_error(&program, limits.fuel, false, &error));
-        let mut store = new_store(wasmtime, settings.epochs, guest).map_err(not_started)?;
-        if let (Some((_, threaded)), Some(world)) = (threaded, world) {
+        let mut store = new_store(wasmtime, settings.epochs && !fibers, guest).map_err(not_started)?;
+        if let (Some((_, threaded)), Some(world), true) = (threaded, world, first) {
             let group = Group::new(threaded, &mut store, limits, counters, world).map_err(not_started)?;
             let group = Arc::new(group);
             let guest = store.data_mut();
@@ -210,9 +222,14 @@ impl Call {
         let new = Box::into_raw(Box::new(Call { driver: UnsafeCell::new(Driver::New), shared, program }));
         // SAFETY: `new` is valid, and from here on only used through shared references.
         let (shared, program) = unsafe { (SharedRef::new(&(*new).shared), ProgramRef::new(&(*new).program)) };
-        let future = Box::pin(Prepared::run(Box::new(prepare(program, shared))));
+        let fibers = program.module().origin().fibers().is_some();
+        let prepared = Box::new(prepare(program, shared));
+        let driver = match fibers {
+            true => Driver::Fiber(Fiber::new(prepared)),
+            false => Driver::Running(Box::pin(Prepared::run(prepared))),
+        };
         // SAFETY: nobody else has it yet.
-        unsafe { *(*new).driver.get() = Driver::Running(future) };
+        unsafe { *(*new).driver.get() = driver };
         new
     }
 
@@ -233,7 +250,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         // Unwinds the guest's stack if it is still there. Hooks and host functions are told from inside.
-        if let Driver::Running(_) = self.driver.get_mut() {
+        if let Driver::Running(_) | Driver::Fiber(_) = self.driver.get_mut() {
             // SAFETY: exclusive.
             unsafe { self.finish(Finished::failed(Error::new(ErrorKind::Internal, "the call was dropped"))) };
         }
@@ -256,6 +273,8 @@ impl CallConfig {
             tables: UNLIMITED,
             fuel: UNLIMITED,
         },
+        resident: false,
+        ignore_deadlock: false,
         counters: std::ptr::null_mut(),
     };
 }
@@ -283,6 +302,10 @@ pub unsafe extern "C" fn weft_call_new(
         if config.limits.fuel != UNLIMITED && !settings.fuel {
             return Err(Error::new(ErrorKind::BadArgument, "a fuel limit needs an engine that counts fuel"));
         }
+        let strands = program.module().origin().fibers().is_some_and(|side| side.kind != Kind::Alone);
+        if config.resident && !strands {
+            return Err(Error::new(ErrorKind::BadArgument, start::NO_STRANDS));
+        }
         let start = unsafe { Start::new(&program, config) }?;
         let wasi = (!config.wasi.is_null()).then(|| unsafe {
             Arc::increment_strong_count(config.wasi);
@@ -297,6 +320,8 @@ pub unsafe extern "C" fn weft_call_new(
                 wasi,
                 group: None,
                 start,
+                resident: config.resident,
+                ignore_deadlock: config.ignore_deadlock,
                 limits: config.limits,
                 counters,
             }))
@@ -328,6 +353,9 @@ pub unsafe extern "C" fn weft_call_new_thread(
         let (Some(entry), Some(group)) = (entry, shared.group.get()) else {
             return Err(Error::new(ErrorKind::NoEntryPoint, "the program has no threads"));
         };
+        let fibers = program.module().origin().fibers();
+        let fiber =
+            fibers.map_or_else(Vec::new, |side| side.start.into_iter().chain(side.entry(threads::ENTRY)).collect());
         let (group, limits) = (group.clone(), group.limits);
         let (of_thread, counters) = (group.clone(), CountersRef(counters));
         let made = Call::make(program.clone(), process, |program, shared| Prepared {
@@ -335,7 +363,9 @@ pub unsafe extern "C" fn weft_call_new_thread(
             shared,
             wasi: None,
             group: Some(of_thread),
-            start: Start::Thread { entry, id, argument },
+            start: Start::Thread { entry, fiber, id, argument },
+            resident: false,
+            ignore_deadlock: false,
             limits,
             counters,
         });
@@ -345,6 +375,35 @@ pub unsafe extern "C" fn weft_call_new_thread(
         unsafe { call.write(made) };
         Ok(())
     })
+}
+
+/// Asks for a strand that calls the exported function `function` with `args`, and is known to the host as `token`: it is made by the next poll, so wake the task after this. The hook
+/// `strand_finished` is told of its end, on the polling thread. Errors: BadArgument (the program has no strands; arguments of other types), NoEntryPoint. Any thread, while the call
+/// is alive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_call_spawn_strand(
+    call: *const Call,
+    function: Str,
+    args: *const Val,
+    nargs: usize,
+    token: u64,
+) -> *mut Error {
+    debug_assert!(!call.is_null());
+    guard(|| {
+        // SAFETY: alive; `shared` may be looked at by any thread, and the program never changes.
+        let (shared, program) = unsafe { (&(*call).shared, &(*call).program) };
+        let function = unsafe { function.text("the name of the function to call") }?;
+        shared.strands.add(unsafe { start::strand(program, function, slice(args, nargs), token) }?);
+        Ok(())
+    })
+}
+
+/// A resident process is to end with the last of its strands; wake the task after this. Any thread, while the call is alive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_call_finish_strands(call: *const Call) {
+    debug_assert!(!call.is_null());
+    // SAFETY: as above.
+    unsafe { &*call }.shared.strands.finish();
 }
 
 /// Runs the call until it ends (ready) or waits (pending). `task` is borrowed for the poll; wakers that outlive it retain it. Not called again after ready. On a thread that has
@@ -364,6 +423,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
             let future = future.as_mut();
             catch_unwind(AssertUnwindSafe(|| with_waker(shared, |cx| future.poll(cx))))
         }
+        Driver::Fiber(fiber) => catch_unwind(AssertUnwindSafe(|| fiber.poll())),
         Driver::New | Driver::Done(_) => panic!("weft_call_poll after the call had ended"),
     };
     match polled {
@@ -406,7 +466,7 @@ pub unsafe extern "C" fn weft_call_outcome(call: *const Call, outcome: *mut Outc
     // SAFETY: after ready nobody changes the driver any more.
     match unsafe { &*(*call).driver.get() } {
         Driver::Done(finished) => unsafe { outcome.write(finished.view()) },
-        Driver::New | Driver::Running(_) => panic!("weft_call_outcome before the call has ended"),
+        Driver::New | Driver::Running(_) | Driver::Fiber(_) => panic!("weft_call_outcome before the call has ended"),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::abi::Str;
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind, guard};
 use crate::features;
+use crate::fibers::scheduler::STRANDS;
 use crate::hooks::Hooks;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,6 +15,17 @@ pub enum Optimize {
     None = 0,
     Speed = 1,
     SpeedAndSize = 2,
+}
+
+/// On what the calls of core modules run. Components run on the engine's own fibers always.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fibers {
+    /// The engine's own fibers, preempted by epochs. On every platform.
+    Async = 0,
+    /// Continuations inside the guest's own store, stepped by plain calls, preempted by checks that are added to the code. On x86-64 Linux only; stack switching, on which they
+    /// rest, is of Wasmtime's third tier.
+    Continuations = 1,
 }
 
 /// How an engine is set up. Fill it with `weft_engine_config_default` first, then change what differs.
@@ -29,6 +41,16 @@ pub struct EngineConfig {
     pub fuel: bool,
     /// Compile epoch checks in, so that guests can be preempted and stopped. Default true.
     pub epochs: bool,
+    /// Default async. Programs with strands run on continuations always.
+    pub fibers: Fibers,
+    /// Compile core modules without shared memory so that strands can run in them, also those that do not import them: see `weft_call_spawn_strand`. Default false.
+    pub strands: bool,
+    /// Compile programs with strands so that one that does not yield is interrupted in favour of the others. Default false.
+    pub strands_preemptive: bool,
+    /// Strands of one process at once. Each that has run takes two memory mappings. Default 1,000,000.
+    pub strands_max: u32,
+    /// The stack that each strand of a C, C++ or Rust program gets in the program's own memory. Default 64 KiB.
+    pub strand_stack_bytes: u32,
     /// Keep instances, memories and stacks in a pool made at start: spawning takes microseconds and few system calls. Default true.
     pub pooling: bool,
     /// Slots in the pool: how many processes without threads can live at once. Default 1,000.
@@ -70,6 +92,11 @@ pub struct Engine {
     /// Runs core modules with shared memory: made when the first one is compiled. Apart from `core` because its pool has stacks, but no memories, and because a pool
     /// for thousands of threads takes milliseconds to set up.
     threads: OnceLock<wasmtime::Engine>,
+    /// Runs core modules on continuations, with shared memory and without: made when the first one is compiled. Apart from the others because it compiles no epoch checks in, and
+    /// because stack switching is of a lower tier.
+    continuations: OnceLock<wasmtime::Engine>,
+    /// The scheduler of strands, for that engine.
+    strands: OnceLock<wasmtime::Module>,
     settings: Settings,
     cache: Option<Cache>,
     warning: Warning,
@@ -84,6 +111,11 @@ pub(crate) struct Settings {
     pub hooks: Hooks,
     pub fuel: bool,
     pub epochs: bool,
+    pub fibers: Fibers,
+    pub strands: bool,
+    pub strands_preemptive: bool,
+    pub strands_max: u32,
+    pub strand_stack_bytes: u32,
     pub stack_bytes: u64,
     pub features: u64,
     slots_max: u32,
@@ -135,6 +167,11 @@ impl EngineConfig {
             cache_bytes_max: 1 << 30,
             fuel: false,
             epochs: true,
+            fibers: Fibers::Async,
+            strands: false,
+            strands_preemptive: false,
+            strands_max: 1_000_000,
+            strand_stack_bytes: 64 << 10,
             pooling: true,
             slots_max: 1000,
             thread_slots_max: 1000,
@@ -185,10 +222,21 @@ impl Settings {
         if futex.contains(&true) && (futex.contains(&false) || hooks.thread_spawn.is_none()) {
             return bad("the hooks futex_wait, futex_drop, futex_notify and thread_spawn come together");
         }
+        if !(4 << 10..=64 << 20).contains(&config.strand_stack_bytes) {
+            return bad("strand_stack_bytes must be between 4096 and 67108864");
+        }
+        if config.fibers == Fibers::Continuations && !CONTINUATIONS_KNOWN {
+            return bad(CONTINUATIONS_UNKNOWN);
+        }
         Ok(Settings {
             hooks: config.hooks,
             fuel: config.fuel,
             epochs: config.epochs,
+            fibers: config.fibers,
+            strands: config.strands,
+            strands_preemptive: config.strands_preemptive,
+            strands_max: config.strands_max,
+            strand_stack_bytes: config.strand_stack_bytes,
             stack_bytes: config.stack_bytes,
             features: config.features,
             slots_max: config.slots_max,
@@ -237,8 +285,9 @@ impl Settings {
     fn core(&self) -> Result<wasmtime::Config, Error> {
         let mut config = self.common()?;
         config.concurrency_support(false).async_stack_zeroing(self.stack_keep_resident_bytes > 0);
-        if self.pooling {
-            config.allocation_strategy(self.pool(self.slots_max, self.slots_max)?);
+        // With continuations nothing runs on it.
+        if self.pooling && self.fibers == Fibers::Async {
+            config.allocation_strategy(self.pool(self.slots_max, self.slots_max, self.slots_max)?);
         }
         Ok(config)
     }
@@ -249,20 +298,42 @@ impl Settings {
         // A memory that threads share is in no pool, and there are few of them: each gets all that a 32-bit address can reach, which saves the bounds checks.
         config.memory_reservation(RESERVATION_WITHOUT_CHECKS).memory_guard_size(SHARED_GUARD_BYTES);
         if self.pooling {
-            config.allocation_strategy(
-                self.pool(self.thread_slots_max, THREAD_POOL_MEMORIES.min(self.thread_slots_max))?,
-            );
+            config.allocation_strategy(self.pool(
+                self.thread_slots_max,
+                THREAD_POOL_MEMORIES.min(self.thread_slots_max),
+                self.thread_slots_max,
+            )?);
         }
         Ok(config)
     }
 
-    fn pool(&self, slots: u32, memories: u32) -> Result<wasmtime::PoolingAllocationConfig, Error> {
+    fn continuations(&self) -> Result<wasmtime::Config, Error> {
+        let mut config = self.common()?;
+        config
+            .concurrency_support(false)
+            // Calls are synchronous: an epoch check could not yield.
+            .epoch_interruption(false)
+            .shared_memory(true)
+            .wasm_stack_switching(true)
+            .wasm_function_references(true)
+            .wasm_gc(true)
+            .wasm_exceptions(true)
+            // For operations that are under way while the guest runs on.
+            .memory_may_move(false);
+        // Otherwise it is there for programs with strands, of which there are few.
+        if self.pooling && self.fibers == Fibers::Continuations {
+            config.allocation_strategy(self.pool(self.slots_max.max(self.thread_slots_max), self.slots_max, 0)?);
+        }
+        Ok(config)
+    }
+
+    fn pool(&self, slots: u32, memories: u32, stacks: u32) -> Result<wasmtime::PoolingAllocationConfig, Error> {
         let memory_bytes_max = self.memory_bytes_max.min(self.memory_reservation_bytes.max(64 << 10));
         let mut pool = wasmtime::PoolingAllocationConfig::new();
         pool.total_core_instances(slots)
             .total_memories(memories)
             .total_tables(slots)
-            .total_stacks(slots)
+            .total_stacks(stacks)
             .total_gc_heaps(memories)
             .max_unused_warm_slots(slots)
             .max_memory_size(size(memory_bytes_max, "memory_bytes_max")?)
@@ -313,6 +384,8 @@ impl Engine {
             core,
             components: OnceLock::new(),
             threads: OnceLock::new(),
+            continuations: OnceLock::new(),
+            strands: OnceLock::new(),
             settings,
             cache,
             warning,
@@ -357,6 +430,31 @@ impl Engine {
             Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for programs with threads", &error)
         })?;
         Ok(self.threads.get_or_init(|| engine))
+    }
+
+    /// Errors: UnsupportedFeature, BadArgument, ResourceExhausted.
+    pub(crate) fn continuations(&self) -> Result<&wasmtime::Engine, Error> {
+        if let Some(engine) = self.continuations.get() {
+            return Ok(engine);
+        }
+        if !CONTINUATIONS_KNOWN {
+            return Err(Error::new(ErrorKind::UnsupportedFeature, CONTINUATIONS_UNKNOWN));
+        }
+        let engine = wasmtime::Engine::new(&self.settings.continuations()?).map_err(|error| {
+            Error::from_wasmtime(ErrorKind::BadArgument, "cannot set up the engine for continuations", &error)
+        })?;
+        Ok(self.continuations.get_or_init(|| engine))
+    }
+
+    /// The scheduler of strands. Errors: as of `continuations`.
+    pub(crate) fn strands(&self) -> Result<&wasmtime::Module, Error> {
+        if let Some(module) = self.strands.get() {
+            return Ok(module);
+        }
+        let module = wasmtime::Module::new(self.continuations()?, STRANDS).map_err(|error| {
+            Error::from_wasmtime(ErrorKind::Internal, "the scheduler of strands cannot be compiled", &error)
+        })?;
+        Ok(self.strands.get_or_init(|| module))
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -450,6 +548,10 @@ pub unsafe extern "C" fn weft_engine_warning(engine: *const Engine) -> Str {
 pub extern "C" fn weft_engine_version() -> Str {
     Str::borrow(VERSION)
 }
+
+/// Whether Wasmtime can switch stacks here.
+const CONTINUATIONS_KNOWN: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));
+const CONTINUATIONS_UNKNOWN: &str = "continuations are there on x86-64 Linux only";
 
 /// Kept equal to the pinned version by a test.
 pub(crate) const VERSION: &str = "wasmtime 48.0.8";

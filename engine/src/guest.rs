@@ -3,12 +3,14 @@
 use crate::backtrace::{Backtrace, no_backtrace};
 use crate::call::CallConfig;
 use crate::error::Error;
+use crate::fibers::calls::FiberState;
 use crate::hooks::Decision;
 use crate::limits::{CountersRef, Limiter};
 use crate::shared::{ProgramRef, SharedRef};
 use crate::threads::Group;
 use crate::waker::YieldNow;
 use crate::wasi::WasiConfig;
+use crate::world::World;
 use std::sync::Arc;
 use wasmtime::{AsContext, Caller, Extern, Memory, SharedMemory, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -21,12 +23,16 @@ pub struct Guest {
     pub wasi: Wasi,
     /// The memory that the main instance exports as "memory", once it is instantiated, or the first that its threads share; saves looking it up by name.
     pub memory: Option<GuestMemoryRef>,
+    /// The WASI state that the threads or strands of the process share, in place of `wasi`; None where there is but one to use it.
+    pub world: Option<Arc<World>>,
     /// What the threads of the process share; None without threads.
     pub group: Option<Arc<Group>>,
     /// Whether the store runs a component: then futures between the call and the guest have wakers of their own.
     pub component: bool,
     /// Fuel given at start, if the engine counts fuel.
     pub fuel: Option<u64>,
+    /// Of a store whose guest is told to call again where it would wait; None where it waits inside of the call.
+    pub fiber: Option<Box<FiberState>>,
 }
 
 impl Guest {
@@ -39,9 +45,11 @@ impl Guest {
             limiter: Limiter::new(limits, CountersRef(std::ptr::null_mut())),
             wasi: Wasi::None,
             memory: None,
+            world: None,
             group: None,
             component: false,
             fuel: None,
+            fiber: None,
         }
     }
 }
@@ -183,28 +191,39 @@ pub fn serve_backtrace(store: impl AsContext<Data = Guest>) {
     }
 }
 
-/// What happens at an epoch check.
-fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
-    serve_backtrace(&store);
-    count_fuel(&mut store);
+/// Asks whether the guest is to go on: true if it is to give up the worker.
+pub fn has_to_yield(store: &mut StoreContextMut<'_, Guest>) -> wasmtime::Result<bool> {
+    serve_backtrace(&*store);
+    count_fuel(store);
     let guest = store.data();
     let Some(ask) = guest.shared.hooks().epoch else {
-        return Ok(UpdateDeadline::Continue(1));
+        return Ok(false);
     };
     // SAFETY: the hook accepts the call's process.
     match unsafe { ask(guest.shared.process) } {
-        Decision::Continue => Ok(UpdateDeadline::Continue(1)),
-        // Components: the yield has to go through the wakers in between.
-        Decision::Yield if guest.component => {
-            guest.shared.yielding.set(true);
-            Ok(UpdateDeadline::Yield(1))
-        }
+        Decision::Continue => Ok(false),
         Decision::Yield => {
-            tell_if_spinning(&store);
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow)))
+            if !guest.component {
+                tell_if_spinning(store);
+            }
+            Ok(true)
         }
         Decision::Stop => Err(quiet(Stopped)),
     }
+}
+
+/// What happens at an epoch check.
+fn epoch(mut store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
+    if !has_to_yield(&mut store)? {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    let guest = store.data();
+    if guest.component {
+        // The yield has to go through the wakers in between.
+        guest.shared.yielding.set(true);
+        return Ok(UpdateDeadline::Yield(1));
+    }
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(YieldNow)))
 }
 
 /// Tells the scheduler if the guest is about to yield in the middle of a loop that only waits for another thread. Looking takes a microsecond or two, once a quantum, and only in

@@ -1,6 +1,7 @@
 //! What the engine asks of the C++ side while a guest runs: scheduling decisions, wake-ups, output, sleep, time.
 
-use crate::abi::Poll;
+use crate::abi::{Poll, Val};
+use crate::error::Error;
 use std::ffi::c_void;
 
 /// What a running guest does at an epoch check.
@@ -117,6 +118,17 @@ pub struct Hooks {
     /// A guest calls `wasi.thread-spawn`: makes a call for the new thread with `weft_call_new_thread` and sees to it that it is polled. Returns the thread's id (1 to 2^29 - 1),
     /// or a negative number, which the guest gets as an error.
     pub thread_spawn: Option<unsafe extern "C-unwind" fn(process: *mut c_void, argument: i32) -> i32>,
+    /// A strand that `weft_call_spawn_strand` asked for has returned these values (borrowed), or could not begin (`error`, owned by the hook then; else NULL). Once for each, unless
+    /// the call ends first. NULL = nobody wants to know.
+    pub strand_finished: Option<
+        unsafe extern "C-unwind" fn(
+            process: *mut c_void,
+            token: u64,
+            results: *const Val,
+            nresults: usize,
+            error: *mut Error,
+        ),
+    >,
     /// The monotonic clock that the guest sees, in nanoseconds; its deadlines are of the same clock. NULL = CLOCK_MONOTONIC.
     pub monotonic_now: Option<unsafe extern "C-unwind" fn(process: *mut c_void) -> u64>,
     /// The wall clock that the guest sees, in nanoseconds since 1970 (UTC). NULL = CLOCK_REALTIME.
@@ -140,6 +152,7 @@ impl Hooks {
         futex_drop: None,
         futex_notify: None,
         thread_spawn: None,
+        strand_finished: None,
         monotonic_now: None,
         wall_now: None,
     };

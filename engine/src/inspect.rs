@@ -4,6 +4,8 @@ use crate::abi::{Bytes, give_bytes, slice};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, guard};
 use crate::features;
+use crate::fibers::rewrite::{self as fibers, Kind, STRAND_MODULE};
+use crate::fibers::scheduler::STRAND;
 use crate::module::{ModuleKind, RUN_INTERFACE, binary};
 use crate::provide;
 use crate::rewrite;
@@ -33,6 +35,8 @@ struct Found {
     /// It starts threads, and exports what they begin with.
     spawns: bool,
     thread_entry: bool,
+    /// It imports functions for strands.
+    strands: bool,
     obstacles: Vec<String>,
 }
 
@@ -57,6 +61,7 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
     let threads = !component && rewrite::has_shared_memory(&wasm).unwrap_or(false);
     let mut found = Found { threads, ..Found::default() };
     read(&wasm, component, &types, abilities, &mut found).map_err(invalid)?;
+    let strands = (!component).then(|| strands(&wasm, &mut found));
     let off = features::names(needed & !abilities.features);
     for name in &off {
         found.obstacles.push(format!("it needs the WebAssembly proposal {name}, which is switched off"));
@@ -82,6 +87,7 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
         "memories": found.memories,
         "tables": found.tables,
         "threads": found.threads,
+        "strands": strands,
         "features": features::names(needed),
         "functions": found.functions,
         "code_bytes": found.code_bytes,
@@ -92,6 +98,40 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
         "runnable": found.obstacles.is_empty(),
         "obstacles": found.obstacles,
     }))
+}
+
+/// Whether a core module can run on continuations; whether it has strands, or could have, and whether they could be preempted. Where not, why not.
+fn strands(wasm: &[u8], found: &mut Found) -> Value {
+    let obstacle_of = |wasm: &[u8], kind| match fibers::rewrite(wasm, kind) {
+        Ok(rewritten) => rewritten.side.obstacle().map(str::to_string),
+        Err(failure) => Some(failure.to_string()),
+    };
+    let (continuations, strands, preemption);
+    if found.threads {
+        // As they are compiled: without waits, which continuations cannot do.
+        continuations = match rewrite::rewrite(wasm) {
+            Ok(rewritten) => obstacle_of(rewritten.as_ref().map_or(wasm, |rewritten| &rewritten.wasm), Kind::Alone),
+            Err(failure) => Some(failure.to_string()),
+        };
+        let threads = Some("it has a shared memory, for threads, which do not go together with strands".to_string());
+        (strands, preemption) = (threads.clone(), threads);
+    } else {
+        continuations = obstacle_of(wasm, Kind::Alone);
+        strands = obstacle_of(wasm, Kind::Strands { preemptive: false });
+        preemption = obstacle_of(wasm, Kind::Strands { preemptive: true });
+    }
+    if found.strands {
+        found.obstacles.extend(strands.clone());
+    }
+    json!({
+        "used": found.strands,
+        "possible": strands.is_none(),
+        "obstacle": strands,
+        "preemptible": preemption.is_none(),
+        "preemption_obstacle": preemption,
+        "continuations": continuations.is_none(),
+        "continuations_obstacle": continuations,
+    })
 }
 
 /// Reads one binary and, of a component, all modules and components in it. Imports, exports and the like are those of the outermost.
@@ -199,11 +239,13 @@ fn add_core_import(found: &mut Found, types: &Types, import: &wasmparser::Import
     let provider = match ty {
         // The names that rewriting adds are not for guests.
         Some(EntityType::Func(_)) if module == threads::MODULE => None,
+        Some(EntityType::Func(_)) if module == STRAND_MODULE => STRAND.contains(&name).then_some("weft strands"),
         Some(EntityType::Func(_)) if found.threads => provide::threaded(module, name),
         Some(EntityType::Func(_)) => provide::core(module, name),
         Some(EntityType::Memory(memory)) if memory.shared && (module, name) == threads::MEMORY => Some("wasi threads"),
         _ => None,
     };
+    found.strands |= module == STRAND_MODULE;
     found.spawns |= (module, name) == (threads::SPAWN_MODULE, threads::SPAWN_NAME);
     if provider.is_none() {
         found.obstacles.push(format!("nobody provides its import {module}.{name}: {}", provide::hint(module, name)));

@@ -2,7 +2,7 @@
 //! reported by the guest in its own words, if at all, and nobody could tell which limit to raise.
 
 use crate::call::{Counters, Limits, UNLIMITED};
-use crate::outcome::LimitKind;
+use crate::outcome::{Finished, LimitKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -168,8 +168,13 @@ impl Limiter {
         self.counters
     }
 
-    pub fn refused(&self) -> Option<LimitReached> {
-        self.refused
+    /// `finished`, which was made of `error`, or what the end is really due to.
+    pub fn judge(&self, finished: Finished, error: &wasmtime::Error) -> Finished {
+        match self.refused {
+            // Wasmtime reports a heap that may not grow as a full one.
+            Some(limit) if error.is::<wasmtime::GcHeapOutOfMemory<()>>() => finished.at_limit(limit),
+            _ => finished,
+        }
     }
 
     #[inline]

@@ -4,9 +4,12 @@ use crate::abi::{Str, Val, ValKind, ValPayload, slice};
 use crate::backtrace::Backtrace;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, guard};
+use crate::fibers::calls::{self, Operation};
+use crate::fibers::{strands, values};
 use crate::guest::{Guest, GuestMemoryRef, serve_backtrace};
 use crate::preview1;
 use crate::shared::{SharedRef, WaitName};
+use crate::threads;
 use std::collections::HashSet;
 use std::ffi::c_void;
 use std::future::poll_fn;
@@ -22,6 +25,8 @@ pub struct Linker {
     functions: wasmtime::Linker<Guest>,
     /// The same for programs with threads, which run on an engine of their own: made when the first one is linked.
     threaded: OnceLock<wasmtime::Linker<Guest>>,
+    /// The same for fibers.
+    fibers: OnceLock<wasmtime::Linker<Guest>>,
     defined: HashSet<(String, String)>,
     definitions: Vec<Definition>,
 }
@@ -264,36 +269,65 @@ impl Values {
     }
 }
 
-/// The state that a host function which may wait left in `op`: released exactly once, however the wait ends.
-struct Operation<'a> {
+/// One call of a host function that may wait, with the state that it left in `op`: released exactly once, however the wait ends.
+pub(crate) struct HostOperation {
     op: *mut c_void,
-    drop: HostDropFn,
-    env: &'a Env,
+    function: Arc<Waiting>,
     shared: SharedRef,
 }
 
 // SAFETY: host functions accept to be continued and cancelled on any thread that polls (see the header).
-unsafe impl Send for Operation<'_> {}
-unsafe impl Sync for Operation<'_> {}
+unsafe impl Send for HostOperation {}
+unsafe impl Sync for HostOperation {}
 
-impl Operation<'_> {
-    // Methods, so that a future borrows the whole operation and not its pointers, which are not Send.
-    fn env(&self) -> *mut c_void {
-        self.env.env
+impl HostOperation {
+    /// For a call that begins; it is counted.
+    fn new(function: Arc<Waiting>, caller: &mut wasmtime::Caller<'_, Guest>) -> HostOperation {
+        let guest = caller.data_mut();
+        guest.limiter.count_host_call();
+        HostOperation { op: std::ptr::null_mut(), function, shared: guest.shared }
     }
 
-    fn slot(&mut self) -> *mut *mut c_void {
-        &raw mut self.op
+    fn poll(
+        &mut self,
+        caller: &mut wasmtime::Caller<'_, Guest>,
+        args: &mut Values,
+        results: &mut Values,
+    ) -> Poll<wasmtime::Result<()>> {
+        let (args, results) = (args.as_mut_slice(), results.as_mut_slice());
+        let pointer: CallerPointer<'_> = &raw mut *caller;
+        let mut error = std::ptr::null_mut();
+        // SAFETY: arguments as promised in the header.
+        let answer = unsafe {
+            (self.function.poll)(
+                self.function.env.env,
+                self.shared.process,
+                pointer.cast(),
+                &raw mut self.op,
+                args.as_ptr(),
+                args.len(),
+                results.as_mut_ptr(),
+                results.len(),
+                self.shared.task.get(),
+                &raw mut error,
+            )
+        };
+        match answer {
+            HostPoll::Pending => Poll::Pending,
+            HostPoll::Ready => Poll::Ready(Ok(())),
+            // SAFETY: the function gave the error away.
+            HostPoll::Trap => Poll::Ready(Err(unsafe { host_trap(error, &self.function.name.text) })),
+        }
     }
 }
 
-impl Drop for Operation<'_> {
+impl Drop for HostOperation {
     fn drop(&mut self) {
         if !self.op.is_null()
-            && let Some(drop) = self.drop
+            && let Some(drop) = self.function.drop
         {
             // SAFETY: the op of this function, not released before.
-            unsafe { drop(self.env.env, self.shared.process, self.op) };
+            unsafe { drop(self.function.env.env, self.shared.process, self.op) };
         }
     }
 }
@@ -314,6 +348,31 @@ impl Signature {
             self.results.iter().map(|kind| value_type(*kind)),
         )
     }
+
+    /// What a caller passed.
+    fn arguments(&self, raw: &[MaybeUninit<ValRaw>]) -> Values {
+        Values::new(self.params.iter().zip(raw).map(|(kind, raw)| {
+            // SAFETY: Wasmtime passes the declared parameters.
+            from_raw(*kind, unsafe { raw.assume_init_ref() })
+        }))
+    }
+
+    /// Room for what a function answers.
+    fn zeros(&self) -> Values {
+        Values::new(self.results.iter().map(|kind| Val::zero(*kind)))
+    }
+
+    /// Hands out what a function wrote to `zeros`.
+    fn answer(&self, mut results: Values, raw: &mut [MaybeUninit<ValRaw>]) {
+        for ((kind, value), raw) in self.results.iter().zip(results.as_mut_slice()).zip(raw) {
+            // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
+            raw.write(unsafe { to_raw(*kind, value) });
+        }
+    }
+}
+
+fn cannot_define(error: &wasmtime::Error) -> Error {
+    Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", error)
 }
 
 impl Definition {
@@ -322,7 +381,16 @@ impl Definition {
             Definition::Immediate(immediate) => immediate.clone().enter(linker, engine),
             Definition::Waiting(waiting) => waiting.clone().enter(linker, engine),
         };
-        entered.map_err(|error| Error::from_wasmtime(ErrorKind::BadArgument, "cannot define the host function", &error))
+        entered.map_err(|error| cannot_define(&error))
+    }
+
+    /// The same for the linker of fibers, who are told to call again where they would wait.
+    fn enter_fiber(&self, linker: &mut wasmtime::Linker<Guest>, engine: &wasmtime::Engine) -> Result<(), Error> {
+        let entered = match self {
+            Definition::Immediate(immediate) => immediate.clone().enter(linker, engine),
+            Definition::Waiting(waiting) => waiting.clone().enter_fiber(linker, engine),
+        };
+        entered.map_err(|error| cannot_define(&error))
     }
 }
 
@@ -338,14 +406,10 @@ impl Immediate {
             let guest = caller.data_mut();
             guest.limiter.count_host_call();
             let process = guest.shared.process;
-            let args = me.signature.params.iter().zip(raw.iter()).map(|(kind, raw)| {
-                // SAFETY: Wasmtime passes the declared parameters.
-                from_raw(*kind, unsafe { raw.assume_init_ref() })
-            });
-            let mut args = Values::new(args);
+            let mut args = me.signature.arguments(raw);
             let args = args.as_mut_slice();
-            let mut results = Values::new(me.signature.results.iter().map(|kind| Val::zero(*kind)));
-            let results = results.as_mut_slice();
+            let mut values = me.signature.zeros();
+            let results = values.as_mut_slice();
             let pointer: CallerPointer<'_> = &raw mut caller;
             // SAFETY: arguments as promised in the header.
             let error = unsafe {
@@ -363,10 +427,7 @@ impl Immediate {
                 // SAFETY: the function gave the error away.
                 return Err(unsafe { host_trap(error, &me.full_name) });
             }
-            for ((kind, value), raw) in me.signature.results.iter().zip(results).zip(raw) {
-                // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
-                raw.write(unsafe { to_raw(*kind, value) });
-            }
+            me.signature.answer(values, raw);
             Ok(())
         };
         // SAFETY: `host` reads and writes values as `ty` says, which was made from the same signature.
@@ -385,69 +446,73 @@ impl Waiting {
         // In an Arc for the future, which cannot borrow from the closure that makes it.
         let state = self.clone();
         linker.func_new_async(&self.signature.module, &self.signature.name, ty, move |caller, params, results| {
-            let state = state.clone();
-            Box::new(async move { state.call(caller, params, results).await })
+            Box::new(state.clone().call(caller, params, results))
         })?;
         Ok(())
     }
 
     async fn call(
-        &self,
+        self: Arc<Waiting>,
         mut caller: wasmtime::Caller<'_, Guest>,
         params: &[wasmtime::Val],
         results: &mut [wasmtime::Val],
     ) -> wasmtime::Result<()> {
-        let kinds = &self.signature.results;
-        let guest = caller.data_mut();
-        guest.limiter.count_host_call();
-        let shared = guest.shared;
+        let shared = caller.data().shared;
         let mut args = Values::new(
             params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared")),
         );
-        let mut values = Values::new(kinds.iter().map(|kind| Val::zero(*kind)));
-        let mut operation = Operation { op: std::ptr::null_mut(), drop: self.drop, env: &self.env, shared };
+        let mut operation = HostOperation::new(self, &mut caller);
+        let mut values = operation.function.signature.zeros();
         let mut waited = false;
         poll_fn(|_| {
             if waited {
                 serve_backtrace(&caller);
             }
-            let (args, values) = (args.as_mut_slice(), values.as_mut_slice());
-            let pointer: CallerPointer<'_> = &raw mut caller;
-            let mut error = std::ptr::null_mut();
-            // SAFETY: arguments as promised in the header.
-            let answer = unsafe {
-                (self.poll)(
-                    operation.env(),
-                    shared.process,
-                    pointer.cast(),
-                    operation.slot(),
-                    args.as_ptr(),
-                    args.len(),
-                    values.as_mut_ptr(),
-                    values.len(),
-                    shared.task.get(),
-                    &raw mut error,
-                )
-            };
-            match answer {
-                HostPoll::Pending => {
-                    shared.set_waiting_for(Some(&self.name));
-                    waited = true;
-                    Poll::Pending
-                }
-                HostPoll::Ready => Poll::Ready(Ok(())),
-                // SAFETY: the function gave the error away.
-                HostPoll::Trap => Poll::Ready(Err(unsafe { host_trap(error, &self.name.text) })),
+            let answer = operation.poll(&mut caller, &mut args, &mut values);
+            if answer.is_pending() {
+                shared.set_waiting_for(Some(&operation.function.name));
+                waited = true;
             }
+            answer
         })
         .await?;
         if waited {
             shared.set_waiting_for(None);
         }
+        let kinds = &operation.function.signature.results;
         for ((kind, value), result) in kinds.iter().zip(values.as_mut_slice()).zip(results) {
             // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
             *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
         }
+        Ok(())
+    }
+
+    fn enter_fiber(
+        self: Arc<Waiting>,
+        linker: &mut wasmtime::Linker<Guest>,
+        engine: &wasmtime::Engine,
+    ) -> wasmtime::Result<()> {
+        let ty = self.signature.ty(engine);
+        let me = self.clone();
+        let host = move |mut caller: wasmtime::Caller<'_, Guest>, raw: &mut [MaybeUninit<ValRaw>]| {
+            let mut args = me.signature.arguments(raw);
+            let mut results = me.signature.zeros();
+            let answered = calls::call(
+                &mut caller,
+                &me.name,
+                |caller| Ok(Operation::Host(HostOperation::new(me.clone(), caller))),
+                |caller, operation| match operation {
+                    Operation::Host(operation) => operation.poll(caller, &mut args, &mut results),
+                    _ => unreachable!("started above, or by the same function before"),
+                },
+            )?;
+            // What a function that is pending may have written is not handed out.
+            let results = if answered.is_some() { results } else { me.signature.zeros() };
+            me.signature.answer(results, raw);
+            Ok(())
+        };
+        // SAFETY: `host` reads and writes values as `ty` says, which was made from the same signature.
+        unsafe { linker.func_new_unchecked(&self.signature.module, &self.signature.name, ty, host) }?;
         Ok(())
     }
 }
@@ -458,7 +523,14 @@ impl Linker {
         preview1::add_to_linker(&mut functions)
             .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide WASI preview 1", &error))?;
         functions.allow_shadowing(true);
-        Ok(Linker { engine, functions, threaded: OnceLock::new(), defined: HashSet::new(), definitions: Vec::new() })
+        Ok(Linker {
+            engine,
+            functions,
+            threaded: OnceLock::new(),
+            fibers: OnceLock::new(),
+            defined: HashSet::new(),
+            definitions: Vec::new(),
+        })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -477,13 +549,33 @@ impl Linker {
         let engine = self.engine.threads()?;
         let mut linker = wasmtime::Linker::new(engine);
         preview1::add_to_threaded_linker(&mut linker)
-            .and_then(|()| crate::threads::add_to_linker(&mut linker))
+            .and_then(|()| threads::add_to_linker(&mut linker))
             .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide guest threads", &error))?;
         linker.allow_shadowing(true);
         for definition in &self.definitions {
             definition.enter(&mut linker, engine)?;
         }
         Ok(self.threaded.get_or_init(|| linker))
+    }
+
+    /// For fibers of `engine`, always the same, with and without threads: everything but their memories.
+    // Not used yet: programs are still linked for stacks of Wasmtime's.
+    #[allow(dead_code)]
+    pub(crate) fn fibers(&self, engine: &wasmtime::Engine) -> Result<&wasmtime::Linker<Guest>, Error> {
+        if let Some(linker) = self.fibers.get() {
+            return Ok(linker);
+        }
+        let mut linker = wasmtime::Linker::new(engine);
+        preview1::add_to_fiber_linker(&mut linker)
+            .and_then(|()| threads::add_to_fiber_linker(&mut linker))
+            .and_then(|()| values::add_to_linker(&mut linker))
+            .and_then(|()| strands::add_to_guest_linker(&mut linker))
+            .map_err(|error| Error::from_wasmtime(ErrorKind::Internal, "cannot provide fibers", &error))?;
+        linker.allow_shadowing(true);
+        for definition in &self.definitions {
+            definition.enter_fiber(&mut linker, engine)?;
+        }
+        Ok(self.fibers.get_or_init(|| linker))
     }
 
     pub(crate) fn defines(&self, module: &str, name: &str) -> bool {
@@ -504,6 +596,7 @@ impl Linker {
         self.definitions.push(definition);
         // Made anew with it, should somebody define functions after a program was linked.
         self.threaded = OnceLock::new();
+        self.fibers = OnceLock::new();
         Ok(())
     }
 

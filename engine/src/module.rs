@@ -2,10 +2,12 @@
 
 use crate::abi::{Bytes, Str, give_bytes, slice};
 use crate::cache::Key;
-use crate::debug_info::DebugInfo;
-use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, chain, guard};
+use crate::debug_info::{DebugInfo, Place};
+use crate::engine::{Engine, Fibers};
+use crate::error::{Error, ErrorKind, chain, guard, one_line};
 use crate::features;
+use crate::fibers::rewrite as fibers;
+use crate::lines::Symbol;
 use crate::origin::Origin;
 use crate::rewrite;
 use std::borrow::Cow;
@@ -97,12 +99,25 @@ impl Module {
 
     /// Whether its processes may have threads.
     pub(crate) fn threaded(&self) -> bool {
-        self.origin.rewritten()
+        self.origin.threaded()
     }
 
     /// What its backtraces are to be translated with.
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// A place in its file, for people: "in parent at app.c:34", or "at app.wasm+0x1f".
+    pub(crate) fn describe(&self, offset: u32) -> String {
+        let offset = self.origin.offset_before_fibers(offset.into());
+        let place = Place { offset, function: u32::MAX, function_start: None };
+        match self.origin.symbols(&place).last() {
+            Some(Symbol { function, file: Some(file), line: Some(line), .. }) => {
+                let function = function.as_deref().map_or_else(String::new, |name| format!("in {name} "));
+                one_line(&format!("{function}at {file}:{line}"))
+            }
+            _ => format!("at {}+{offset:#x}", one_line(&self.name)),
+        }
     }
 
     /// What backtraces call the module; None if each frame's own module name is better: several modules are in a component.
@@ -236,38 +251,121 @@ fn refusal(engine: &Engine, wasm: &[u8], error: &wasmtime::Error) -> Error {
     }
 }
 
-/// The engine that runs such code.
-fn engine_for(engine: &Engine, component: bool, threaded: bool) -> Result<&wasmtime::Engine, Error> {
-    match (component, threaded) {
-        (true, _) => engine.components(),
-        (false, true) => engine.threads(),
-        (false, false) => Ok(engine.core()),
+/// What code is to be run on, which decides how it is made.
+#[derive(Clone, Copy)]
+enum Plan {
+    Core { threaded: bool, fibers: Option<fibers::Kind> },
+    Component,
+}
+
+impl Plan {
+    fn new(engine: &Engine, wasm: &[u8], kind: ModuleKind) -> Plan {
+        if kind == ModuleKind::Component {
+            return Plan::Component;
+        }
+        let settings = engine.settings();
+        // What cannot be read is for the engine to refuse.
+        let threaded = settings.features & features::THREADS != 0 && rewrite::has_shared_memory(wasm).unwrap_or(false);
+        let strands = settings.strands && !threaded || crate::fibers::has_strands(wasm).unwrap_or(false);
+        let fibers = if strands {
+            Some(fibers::Kind::Strands { preemptive: settings.strands_preemptive })
+        } else {
+            (settings.fibers == Fibers::Continuations).then_some(fibers::Kind::Alone)
+        };
+        Plan::Core { threaded, fibers }
     }
+
+    fn of(origin: &Origin, component: bool) -> Plan {
+        match component {
+            true => Plan::Component,
+            false => Plan::Core { threaded: origin.threaded(), fibers: origin.fibers().map(|side| side.kind) },
+        }
+    }
+
+    fn engine(self, engine: &Engine) -> Result<&wasmtime::Engine, Error> {
+        match self {
+            Plan::Component => engine.components(),
+            Plan::Core { fibers: Some(_), .. } => engine.continuations(),
+            Plan::Core { threaded: true, .. } => engine.threads(),
+            Plan::Core { .. } => Ok(engine.core()),
+        }
+    }
+
+    /// Part of the cache's key.
+    fn name(self) -> String {
+        let Plan::Core { threaded, fibers } = self else {
+            return "component".to_string();
+        };
+        let on = match fibers {
+            None => "",
+            Some(fibers::Kind::Alone) => " on continuations",
+            Some(fibers::Kind::Strands { preemptive: false }) => " with strands",
+            Some(fibers::Kind::Strands { preemptive: true }) => " with preemptive strands",
+        };
+        format!("{}{on}", if threaded { "threads" } else { "core" })
+    }
+
+    fn is_component(self) -> bool {
+        matches!(self, Plan::Component)
+    }
+}
+
+/// Compiles for `plan` what nobody has looked at yet.
+fn translate(engine: &Engine, plan: Plan, wasm: &[u8]) -> Result<Compiled, Error> {
+    let wasmtime = plan.engine(engine)?;
+    let refused = |error: wasmtime::Error| refusal(engine, wasm, &error);
+    let mut rewritten = Cow::Borrowed(wasm);
+    let (mut threads, mut fibers) = (None, None);
+    if let Plan::Core { threaded, fibers: kind } = plan {
+        let enabled = engine.settings().features;
+        if kind.is_some()
+            && let Err(error) = features::validate(wasm, enabled)
+        {
+            return Err(refused(error.into()));
+        }
+        // It must not run as it is.
+        let failed = |what: &str, failure: rewrite::Failure| match wasmtime::Module::validate(wasmtime, wasm) {
+            Err(error) => refused(error),
+            Ok(()) => Error::new(ErrorKind::UnsupportedFeature, format!("{what} cannot be provided: {failure}")),
+        };
+        if threaded {
+            let changed = rewrite::rewrite(&rewritten).map_err(|failure| failed("its threads", failure))?;
+            let changed = changed.unwrap_or_else(|| unreachable!("it has shared memory"));
+            rewritten = Cow::Owned(changed.wasm);
+            threads = Some(changed.side);
+        }
+        if let Some(kind) = kind {
+            let what = if kind == fibers::Kind::Alone { "continuations" } else { "its strands" };
+            let changed = fibers::rewrite(&rewritten, kind).map_err(|failure| failed(what, failure))?;
+            rewritten = Cow::Owned(changed.wasm);
+            fibers = Some(changed.side);
+        }
+    }
+    let code = match plan {
+        Plan::Component => Component::from_binary(wasmtime, wasm).map(Code::Component),
+        Plan::Core { .. } => wasmtime::Module::from_binary(wasmtime, &rewritten).map(Code::Core),
+    };
+    let code = code.map_err(refused)?;
+    // Looked for in what the engine accepted.
+    let debug_info = if engine.settings().debug_info { DebugInfo::find(wasm) } else { DebugInfo::default() };
+    Ok((code, Origin::new(threads, fibers, debug_info)))
 }
 
 fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Result<Module, Error> {
     // Messages say "it": who shows them knows what the file is called.
     let (wasm, kind) = binary(bytes)?;
-    let component = kind == ModuleKind::Component;
-    // What cannot be read is for the engine to refuse.
-    let threads_known = engine.settings().features & features::THREADS != 0;
-    let threaded = !component && threads_known && rewrite::has_shared_memory(&wasm).unwrap_or(false);
-    let wasmtime = engine_for(&engine, component, threaded)?;
+    let plan = Plan::new(&engine, &wasm, kind);
+    let wasmtime = plan.engine(&engine)?;
     let cache = engine.cache().filter(|_| use_cache);
-    let what = match (component, threaded) {
-        (true, _) => "component",
-        (false, true) => "threads",
-        (false, false) => "core",
-    };
     // The engine's settings are part of the key, but this one is none of them.
-    let what = if engine.settings().debug_info { format!("{what} with lines") } else { what.to_string() };
-    let key = cache.map(|_| Key::new(wasmtime, &what, &wasm));
+    let lines = if engine.settings().debug_info { " with lines" } else { "" };
+    let key = cache.map(|_| Key::new(wasmtime, &format!("{}{lines}", plan.name()), &wasm));
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Some(code) = cache.load(key)
     {
         // SAFETY: written by `store` below, as far as the directory is trusted, and undamaged, as the hash shows.
         let loaded = split(&engine, &code).and_then(|(code, origin)| {
-            let code = unsafe { deserialize(wasmtime, code, component) };
+            let code = unsafe { deserialize(wasmtime, code, plan.is_component()) };
             Ok((code?, origin))
         });
         match loaded {
@@ -275,33 +373,7 @@ fn compile(engine: Arc<Engine>, bytes: &[u8], name: &str, use_cache: bool) -> Re
             Err(error) => cache.refuse(key, &error),
         }
     }
-    let compiled = match (component, threaded) {
-        (true, _) => (Component::from_binary(wasmtime, &wasm).map(Code::Component), None),
-        (false, false) => (wasmtime::Module::from_binary(wasmtime, &wasm).map(Code::Core), None),
-        (false, true) => {
-            let rewritten = rewrite::rewrite(&wasm);
-            match rewritten {
-                Ok(Some(rewritten)) => {
-                    (wasmtime::Module::from_binary(wasmtime, &rewritten.wasm).map(Code::Core), Some(rewritten.side))
-                }
-                // It must not run as it is.
-                Ok(None) => unreachable!("it has shared memory"),
-                Err(failure) => {
-                    return Err(match wasmtime::Module::validate(wasmtime, &wasm) {
-                        Err(error) => refusal(&engine, &wasm, &error),
-                        Ok(()) => Error::new(
-                            ErrorKind::UnsupportedFeature,
-                            format!("its threads cannot be provided: {failure}"),
-                        ),
-                    });
-                }
-            }
-        }
-    };
-    let code = compiled.0.map_err(|error| refusal(&engine, &wasm, &error))?;
-    // Looked for in what the engine accepted.
-    let debug_info = if engine.settings().debug_info { DebugInfo::find(&wasm) } else { DebugInfo::default() };
-    let compiled = (code, Origin::new(compiled.1, debug_info));
+    let compiled = translate(&engine, plan, &wasm)?;
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Ok(bytes) = serialize(&compiled.0, &compiled.1)
     {
@@ -396,7 +468,7 @@ pub unsafe extern "C" fn weft_module_load_precompiled(
             Error::from_wasmtime(ErrorKind::NotPrecompiledForThisEngine, what, &error)
         };
         let (code, origin) = split(&engine, bytes).map_err(refused)?;
-        let wasmtime = engine_for(&engine, component, origin.rewritten())?;
+        let wasmtime = Plan::of(&origin, component).engine(&engine)?;
         // SAFETY: passed on to the caller, see above.
         let code = unsafe { deserialize(wasmtime, code, component) }.map_err(refused)?;
         let new = Module::new(engine.clone(), (code, origin), name, false);

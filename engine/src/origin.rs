@@ -5,29 +5,37 @@
 //! ```
 
 use crate::debug_info::{DebugInfo, Place};
+use crate::fibers::rewrite as fibers;
 use crate::lines::{LineTable, Symbol};
 use crate::rewrite::{Damaged, Input, Side, put_unsigned};
 
 /// By default: of a program that was compiled as it is, and has no debug information.
 #[derive(Default)]
 pub struct Origin {
-    /// If the module was rewritten before it was compiled.
+    /// If it has threads, and was rewritten for that.
     side: Option<Side>,
+    /// If it runs on continuations, and was rewritten for that, afterwards.
+    fibers: Option<fibers::Side>,
     lines: LineTable,
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HASH_BYTES: usize = 16;
 const MARK: &[u8; 8] = b"weftside";
 
 impl Origin {
-    pub fn new(side: Option<Side>, debug_info: DebugInfo) -> Origin {
-        Origin { side, lines: LineTable::new(debug_info) }
+    pub fn new(side: Option<Side>, fibers: Option<fibers::Side>, debug_info: DebugInfo) -> Origin {
+        Origin { side, fibers, lines: LineTable::new(debug_info) }
     }
 
-    /// Whether the module was rewritten, which those with shared memory are.
-    pub fn rewritten(&self) -> bool {
+    /// Whether it was rewritten for threads, which those with shared memory are.
+    pub fn threaded(&self) -> bool {
         self.side.is_some()
+    }
+
+    /// What is known about it if it runs on continuations.
+    pub fn fibers(&self) -> Option<&fibers::Side> {
+        self.fibers.as_ref()
     }
 
     pub fn without_debug_info(self) -> Origin {
@@ -36,11 +44,22 @@ impl Origin {
 
     /// The index that the function has in the original; None if it is not in there.
     pub fn function(&self, index: u32) -> Option<u32> {
+        let index = self.fibers.as_ref().map_or(Some(index), |side| side.original_function(index))?;
         self.side.as_ref().map_or(Some(index), |side| side.functions.original(index))
     }
 
     pub fn offset(&self, offset: u64) -> u64 {
+        let offset = self.before_fibers(offset);
         self.side.as_ref().map_or(offset, |side| side.offsets.original(offset))
+    }
+
+    /// Of an offset in what was rewritten for continuations, which is the original, or the original rewritten for threads.
+    pub fn offset_before_fibers(&self, offset: u64) -> u64 {
+        self.side.as_ref().map_or(offset, |side| side.offsets.original(offset))
+    }
+
+    fn before_fibers(&self, offset: u64) -> u64 {
+        self.fibers.as_ref().map_or(offset, |side| side.offsets.original(offset))
     }
 
     /// Whether any loop in it only waits for another thread.
@@ -50,6 +69,7 @@ impl Origin {
 
     /// Whether code at this offset, of the machine code's own module, is in such a loop.
     pub fn spins_at(&self, offset: u64) -> bool {
+        let offset = self.before_fibers(offset);
         self.side.as_ref().is_some_and(|side| {
             let offset = side.offsets.original(offset);
             let after = side.spins.partition_point(|(start, _)| u64::from(*start) <= offset);
@@ -65,8 +85,11 @@ impl Origin {
     /// Appends it to machine code.
     pub fn append(&self, code: &mut Vec<u8>) {
         let debug_info = self.lines.debug_info();
-        let mut description = vec![u8::from(self.rewritten())];
+        let mut description = vec![u8::from(self.side.is_some()) | u8::from(self.fibers.is_some()) << 1];
         if let Some(side) = &self.side {
+            side.encode(&mut description);
+        }
+        if let Some(side) = &self.fibers {
             side.encode(&mut description);
         }
         debug_info.encode(&mut description);
@@ -101,14 +124,15 @@ impl Origin {
             return Err(Damaged);
         }
         let mut input = Input(description);
-        let side = match input.unsigned()? {
-            0 => None,
-            1 => Some(Side::decode(&mut input)?),
-            _ => return Err(Damaged),
-        };
+        let rewritten = input.unsigned()?;
+        if rewritten > 3 {
+            return Err(Damaged);
+        }
+        let side = if rewritten & 1 != 0 { Some(Side::decode(&mut input)?) } else { None };
+        let fibers = if rewritten & 2 != 0 { Some(fibers::Side::decode(&mut input)?) } else { None };
         let debug_info = DebugInfo::decode(&mut input, contents)?;
         match input.0 {
-            [] => Ok(Origin::new(side, debug_info)),
+            [] => Ok(Origin::new(side, fibers, debug_info)),
             _ => Err(Damaged),
         }
     }
@@ -134,12 +158,14 @@ mod tests {
     fn origins() -> [Origin; 4] {
         let text = r#"(module (memory 1 2 shared) (memory 1) (func (drop (memory.grow (i32.const 1)))))"#;
         let side = crate::rewrite::rewrite(&wat::parse_str(text).unwrap()).unwrap().unwrap().side;
+        let text = r#"(module (func (export "f") (loop (br 0))))"#;
+        let fibers = fibers::rewrite(&wat::parse_str(text).unwrap(), fibers::Kind::Alone).unwrap().side;
         let info = DebugInfo::of(77, &[(".debug_info", &[1, 2, 3]), (".debug_str", &[4, 5])]);
         [
             Origin::default(),
-            Origin::new(Some(side.clone()), DebugInfo::default()),
-            Origin::new(None, info.clone()),
-            Origin::new(Some(side), info),
+            Origin::new(Some(side.clone()), None, DebugInfo::default()),
+            Origin::new(None, Some(fibers.clone()), info.clone()),
+            Origin::new(Some(side), Some(fibers), info),
         ]
     }
 
@@ -149,14 +175,15 @@ mod tests {
             let bytes = appended(&origin);
             let (code, back) = Origin::split(&bytes).unwrap();
             assert_eq!(code, b"machine code");
-            assert_eq!((&back.side, back.lines.debug_info()), (&origin.side, origin.lines.debug_info()));
+            assert_eq!((&back.side, &back.fibers), (&origin.side, &origin.fibers));
+            assert_eq!(back.lines.debug_info(), origin.lines.debug_info());
             let without = back.without_debug_info();
             assert_eq!((&without.side, without.lines.debug_info()), (&origin.side, &DebugInfo::default()));
         }
         assert!(Origin::split(b"machine code").is_err());
         let [plain, rewritten, ..] = origins();
-        assert_eq!((plain.rewritten(), plain.function(5), plain.offset(1000)), (false, Some(5), 1000));
-        assert_eq!((rewritten.rewritten(), rewritten.function(0)), (true, None));
+        assert_eq!((plain.threaded(), plain.function(5), plain.offset(1000)), (false, Some(5), 1000));
+        assert_eq!((rewritten.threaded(), rewritten.function(0)), (true, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::abi::{Str, Val};
 use crate::backtrace::Backtrace;
 use crate::error::{Error, ErrorKind, chain, one_line};
+use crate::fibers::strands::Deadlock;
 use crate::guest::{Exit, Stopped};
 use crate::limits::LimitReached;
 use crate::linker::HostTrap;
@@ -26,6 +27,8 @@ pub enum OutcomeKind {
     Limit = 4,
     /// It could not be started or the engine failed: see `error`.
     Failed = 5,
+    /// All its strands wait for each other: see `message`.
+    Deadlocked = 6,
 }
 
 /// Which limit ended a call.
@@ -156,6 +159,16 @@ impl Finished {
         Finished { limit, ..Finished::new(OutcomeKind::Limit, limit.to_string()) }
     }
 
+    /// The same, and it happened in this strand.
+    pub(crate) fn in_strand(self, strand: &str) -> Finished {
+        match self.kind {
+            OutcomeKind::Trapped | OutcomeKind::Limit => {
+                Finished { message: one_line(&format!("{}, in {strand}", self.message)), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The same, but known to be due to a limit.
     pub(crate) fn at_limit(self, limit: LimitReached) -> Finished {
         Finished { backtrace: self.backtrace, ..Finished::limit(limit) }
@@ -186,6 +199,9 @@ impl Finished {
         }
         if error.is::<Stopped>() {
             return Finished::new(OutcomeKind::Stopped, String::new());
+        }
+        if let Some(deadlock) = error.downcast_ref::<Deadlock>() {
+            return Finished::new(OutcomeKind::Deadlocked, deadlock.to_string());
         }
         if let Some(limit) = error.downcast_ref::<LimitReached>() {
             return Finished::limit(*limit);

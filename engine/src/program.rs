@@ -2,6 +2,10 @@
 
 use crate::component::ComponentProgram;
 use crate::error::{Error, ErrorKind, chain, guard};
+use crate::fibers::rewrite as fibers;
+use crate::fibers::rewrite::{IMPORT_MODULE, Kind, STRAND_MODULE};
+use crate::fibers::scheduler::STRAND;
+use crate::fibers::strands::StrandProgram;
 use crate::guest::Guest;
 use crate::linker::Linker;
 use crate::module::{Code, Module};
@@ -34,6 +38,8 @@ pub(crate) struct CoreProgram {
 pub(crate) enum Instances {
     /// All imports are known.
     Linked(InstancePre<Guest>),
+    /// A scheduler of strands is made with each.
+    Strands(StrandProgram),
     /// Threads share memory, which each process gets its own of: see `Group`.
     Threaded(Threaded),
 }
@@ -66,7 +72,7 @@ impl MemoryImport {
 impl CoreProgram {
     pub fn threaded(&self) -> Option<&Threaded> {
         match &self.instance {
-            Instances::Linked(_) => None,
+            Instances::Linked(_) | Instances::Strands(_) => None,
             Instances::Threaded(threaded) => Some(threaded),
         }
     }
@@ -80,9 +86,20 @@ impl Program {
         let (kind, wasi) = match module.code() {
             Code::Core(code) => {
                 let wasi = code.imports().any(|import| provide::is_wasi(import.module()));
-                let core = match module.threaded() {
-                    false => link_core(linker, code)?,
-                    true => link_threaded(linker, code)?,
+                let fibers = module.origin().fibers().map(|side| side.kind);
+                let core = match (module.threaded(), fibers) {
+                    (true, Some(Kind::Strands { .. })) => {
+                        let message = "it has both strands and threads, which do not go together";
+                        return Err(Error::new(ErrorKind::UnsupportedFeature, message));
+                    }
+                    (true, fibers) => link_threaded(linker, code, fibers.is_some())?,
+                    (false, Some(Kind::Strands { .. })) => {
+                        if let Some(obstacle) = module.origin().fibers().and_then(fibers::Side::obstacle) {
+                            return Err(Error::new(ErrorKind::UnsupportedFeature, obstacle));
+                        }
+                        link_strands(linker, code)?
+                    }
+                    (false, fibers) => link_core(linker, code, fibers.is_some())?,
                 };
                 (ProgramKind::Core(core), wasi)
             }
@@ -151,12 +168,31 @@ fn wrong_type(error: &wasmtime::Error) -> Error {
         .with_detail(text)
 }
 
-fn link_core(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
-    check_imports(linker, code, |module, name| provide::core(module, name).is_some())?;
-    let pre = linker.functions().instantiate_pre(code).map_err(|error| wrong_type(&error))?;
+fn link_core(linker: &Linker, code: &wasmtime::Module, fibers: bool) -> Result<CoreProgram, Error> {
+    check_imports(linker, code, |module, name| {
+        provide::core(module, name).is_some() || fibers && module == IMPORT_MODULE
+    })?;
+    let functions = if fibers { linker.fibers(code.engine())? } else { linker.functions() };
+    let pre = functions.instantiate_pre(code).map_err(|error| wrong_type(&error))?;
     let required = code.resources_required();
     Ok(CoreProgram {
         instance: Instances::Linked(pre),
+        memories: required.num_memories.into(),
+        tables: required.num_tables.into(),
+    })
+}
+
+fn link_strands(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+    check_imports(linker, code, |module, name| {
+        let strand = module == STRAND_MODULE && STRAND.contains(&name);
+        strand || provide::core(module, name).is_some() || module == IMPORT_MODULE
+    })?;
+    let scheduler = linker.engine().strands()?;
+    let program =
+        StrandProgram::new(code, scheduler, linker.fibers(code.engine())?).map_err(|error| wrong_type(&error))?;
+    let required = code.resources_required();
+    Ok(CoreProgram {
+        instance: Instances::Strands(program),
         memories: required.num_memories.into(),
         tables: required.num_tables.into(),
     })
@@ -167,7 +203,7 @@ fn show_memory(ty: &MemoryType) -> String {
     format!("{} to {maximum} pages of {} bytes", ty.minimum(), ty.page_size())
 }
 
-fn link_threaded(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram, Error> {
+fn link_threaded(linker: &Linker, code: &wasmtime::Module, fibers: bool) -> Result<CoreProgram, Error> {
     let mut memories = Vec::new();
     let mut spawns = false;
     for import in code.imports() {
@@ -189,7 +225,7 @@ fn link_threaded(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram
     }
     check_imports(linker, code, |module, name| {
         let memory = memories.iter().any(|memory| (memory.module.as_str(), memory.name.as_str()) == (module, name));
-        memory || provide::threaded(module, name).is_some()
+        memory || provide::threaded(module, name).is_some() || fibers && module == IMPORT_MODULE
     })?;
     let entry = code.get_export(threads::ENTRY);
     let is_entry = |ty: &FuncType| {
@@ -208,7 +244,7 @@ fn link_threaded(linker: &Linker, code: &wasmtime::Module) -> Result<CoreProgram
             return Err(Error::new(ErrorKind::NoEntryPoint, message));
         }
     };
-    let mut linker = linker.threaded()?.clone();
+    let mut linker = if fibers { linker.fibers(code.engine())? } else { linker.threaded()? }.clone();
     linker.allow_shadowing(true);
     // The types of all imports are compared now, and not when the first process starts.
     let mut store = wasmtime::Store::new(code.engine(), Guest::for_linking());

@@ -1,5 +1,7 @@
 //! Who provides an import: what is built in, and what to tell people about the rest.
 
+use crate::fibers::rewrite::{IMPORT_MODULE, STRAND_MODULE};
+use crate::fibers::strands::HOST_MODULE;
 use crate::preview1;
 use crate::threads;
 
@@ -113,7 +115,8 @@ pub fn hint(module: &str, name: &str) -> String {
             "threads need a shared memory to work on; link with --import-memory --shared-memory".to_string()
         }
         (threads::SPAWN_MODULE, "thread_spawn") => "in wasi-threads it is called thread-spawn".to_string(),
-        (threads::MODULE, _) => "the name is reserved".to_string(),
+        (STRAND_MODULE, _) => "strands have no function of that name".to_string(),
+        (threads::MODULE | IMPORT_MODULE | HOST_MODULE, _) => "the name is reserved".to_string(),
         ("gojs" | "go", _) => "it belongs to a browser; compile the Go program with GOOS=wasip1".to_string(),
         ("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__", _) => {
             "it belongs to wasm-bindgen's JavaScript; compile the program for wasm32-wasip1".to_string()

@@ -2,6 +2,7 @@
 //! requests for backtraces.
 
 use crate::backtrace::{Backtrace, BacktraceFn};
+use crate::fibers::requests::Requests;
 use crate::hooks::Hooks;
 use crate::program::Program;
 use crate::threads::Group;
@@ -52,6 +53,8 @@ pub struct Shared {
     request_to: UnsafeCell<(BacktraceFn, *mut c_void)>,
     /// Wakers that are not ours (of futures inside futures) whose owners wait for a hook: a hook can only wake the task, so the next poll wakes them all.
     foreign: UnsafeCell<Vec<Waker>>,
+    /// Of a program with strands.
+    pub strands: Requests,
     /// What the threads of the process share, once there is any. Set by the first poll of the first thread, and when another one is made.
     pub group: OnceLock<Arc<Group>>,
 }
@@ -77,6 +80,7 @@ impl Shared {
             component,
             request_to: UnsafeCell::new((None, std::ptr::null_mut())),
             foreign: UnsafeCell::new(Vec::new()),
+            strands: Requests::default(),
             group: OnceLock::new(),
         }
     }

@@ -4,6 +4,9 @@ use crate::abi::{Val, slice};
 use crate::call::CallConfig;
 use crate::component::{find_function, function_names, parse_args};
 use crate::error::{Error, ErrorKind};
+use crate::fibers::requests::Request;
+use crate::fibers::rewrite as fibers;
+use crate::fibers::strands::Strands;
 use crate::guest::{Guest, GuestMemoryRef};
 use crate::linker::{from_wasmtime, to_wasmtime};
 use crate::module::Code;
@@ -23,9 +26,19 @@ pub enum Start {
         args: Vec<wasmtime::Val>,
         results: usize,
     },
+    /// The same on continuations, where functions are called by number: the start function and a reactor's initialisation come first.
+    Fiber {
+        /// In the order in which they are called; the last one takes and answers values.
+        entries: Vec<u32>,
+        args: Vec<wasmtime::Val>,
+        /// Zeros of the right types.
+        results: Vec<wasmtime::Val>,
+    },
     /// Another thread of a process that runs already.
     Thread {
         entry: ModuleExport,
+        /// On continuations, where it goes by number: that of the start function, which comes first, and its own.
+        fiber: Vec<u32>,
         id: i32,
         argument: i32,
     },
@@ -36,6 +49,9 @@ pub enum Start {
         results: usize,
     },
 }
+
+const DEFAULT: &str = "_start";
+const INITIALIZE: &str = "_initialize";
 
 /// The exported functions that an error message names at most.
 const NAMES_MAX: usize = 8;
@@ -54,7 +70,18 @@ impl Start {
         }
         let module = program.module();
         match (module.code(), program.kind()) {
-            (Code::Core(code), _) => unsafe { core(code, entry, values, &texts) },
+            (Code::Core(code), _) if config.resident && entry.is_empty() && !is_command(code) => {
+                let side = module.origin().fibers().ok_or_else(|| Error::new(ErrorKind::BadArgument, NO_STRANDS))?;
+                let first = side.start.into_iter().chain(side.entry(INITIALIZE));
+                Ok(Start::Fiber { entries: first.collect(), args: Vec::new(), results: Vec::new() })
+            }
+            (Code::Core(code), _) => {
+                let start = unsafe { core(code, entry, values, &texts) }?;
+                Ok(match module.origin().fibers() {
+                    Some(side) => start.on_continuations(code, side, if entry.is_empty() { DEFAULT } else { entry })?,
+                    None => start,
+                })
+            }
             (Code::Component(_), ProgramKind::Component(component)) if entry.is_empty() && component.is_command() => {
                 Ok(Start::ComponentCommand)
             }
@@ -72,6 +99,24 @@ impl Start {
                 Ok(Start::ComponentFunction { function, args, results: ty.results().len() })
             }
         }
+    }
+
+    /// The same, of a module that was rewritten for continuations.
+    fn on_continuations(self, code: &wasmtime::Module, side: &fibers::Side, name: &str) -> Result<Start, Error> {
+        let Start::Core { initialize, args, .. } = self else {
+            unreachable!("only core modules are rewritten");
+        };
+        let initialize = initialize.and_then(|_| side.entry(INITIALIZE));
+        let first = side.start.into_iter().chain(initialize);
+        let Some(entry) = side.entry(name) else {
+            let message = format!("{name} returns a reference, which programs on continuations cannot hand out");
+            return Err(Error::new(ErrorKind::UnsupportedFeature, message));
+        };
+        let results = match code.get_export(name) {
+            Some(ExternType::Func(ty)) => ty.results().filter_map(|ty| wasmtime::Val::default_for_ty(&ty)).collect(),
+            _ => unreachable!("found before"),
+        };
+        Ok(Start::Fiber { entries: first.chain([entry]).collect(), args, results })
     }
 
     /// Whether `enter` can be used in place of `run`.
@@ -114,8 +159,7 @@ impl Start {
                 let entry = function(store, &instance, &entry);
                 let mut values = vec![wasmtime::Val::I32(0); results];
                 entry.call_async(&mut *store, &args, &mut values).await.map_err(|error| (true, error))?;
-                let text = values.iter().map(show).collect::<Vec<_>>().join(" ");
-                Ok(Finished::returned(values.iter().filter_map(from_wasmtime).collect(), text))
+                Ok(Finished::returned(values.iter().filter_map(from_wasmtime).collect(), show_all(&values)))
             }
             (Start::ComponentCommand, ProgramKind::Component(component)) => component.run(store).await,
             (Start::ComponentFunction { function, args, results }, ProgramKind::Component(component)) => {
@@ -135,20 +179,43 @@ async fn instantiate(
         (Instances::Linked(pre), _) => pre.instantiate_async(&mut *store).await,
         (Instances::Threaded(_), Some(group)) => group.pre.instantiate_async(&mut *store).await,
         (Instances::Threaded(_), None) => unreachable!("made before the first instance"),
+        (Instances::Strands(_), _) => unreachable!("strands run on continuations"),
     }
     .map_err(|error| (false, error))?;
-    if core.memories > 0
-        && store.data().memory.is_none()
-        && let Some(memory) = instance.get_memory(&mut *store, "memory")
-    {
-        store.data_mut().memory = Some(GuestMemoryRef::Own(memory));
-    }
+    remember_memory(core, store, &instance);
     if let Some(initialize) = initialize {
         let initialize = function(store, &instance, &initialize);
         let initialize = initialize.typed::<(), ()>(&*store).map_err(|error| (false, error))?;
         initialize.call_async(&mut *store, ()).await.map_err(|error| (true, error))?;
     }
     Ok(instance)
+}
+
+/// The instance of a module that runs on continuations, which has no start function; with its strands, if it is one that has any.
+pub fn instantiate_now(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<(Instance, Option<Strands>)> {
+    let (ProgramKind::Core(core), Some(side)) = (program.kind(), program.module().origin().fibers()) else {
+        unreachable!("only core modules run on continuations");
+    };
+    let (instance, strands) = match (&core.instance, store.data().group.clone()) {
+        (Instances::Linked(pre), _) => (pre.instantiate(&mut *store)?, None),
+        (Instances::Threaded(_), Some(group)) => (group.pre.instantiate(&mut *store)?, None),
+        (Instances::Threaded(_), None) => unreachable!("made before the first instance"),
+        (Instances::Strands(program), _) => {
+            let (instance, strands) = program.instantiate(side, store)?;
+            (instance, Some(strands))
+        }
+    };
+    remember_memory(core, store, &instance);
+    Ok((instance, strands))
+}
+
+fn remember_memory(core: &CoreProgram, store: &mut Store<Guest>, instance: &Instance) {
+    if core.memories > 0
+        && store.data().memory.is_none()
+        && let Some(memory) = instance.get_memory(&mut *store, "memory")
+    {
+        store.data_mut().memory = Some(GuestMemoryRef::Own(memory));
+    }
 }
 
 fn function(store: &mut Store<Guest>, instance: &Instance, export: &ModuleExport) -> Func {
@@ -177,8 +244,6 @@ fn no_entry(entry: &str, default: &str, functions: Vec<String>) -> Error {
 /// # Safety
 /// The payloads of `values` are of their kinds.
 unsafe fn core(code: &wasmtime::Module, entry: &str, values: &[Val], texts: &[&str]) -> Result<Start, Error> {
-    const DEFAULT: &str = "_start";
-    const INITIALIZE: &str = "_initialize";
     let function = |name: &str| match code.get_export(name) {
         Some(ExternType::Func(ty)) => Some((ty, code.get_export_index(name)?)),
         _ => None,
@@ -215,6 +280,34 @@ unsafe fn core(code: &wasmtime::Module, entry: &str, values: &[Val], texts: &[&s
         ty.params().zip(texts).map(|(ty, text)| parse(wanted, &ty, text)).collect::<Result<_, _>>()?
     };
     Ok(Start::Core { initialize, entry: export, plain, args, results: ty.results().len() })
+}
+
+pub const NO_STRANDS: &str =
+    "the program has no strands: it does not import them, and the engine was not told to provide them";
+
+fn is_command(code: &wasmtime::Module) -> bool {
+    matches!(code.get_export(DEFAULT), Some(ExternType::Func(_)))
+}
+
+/// A strand that the host wants to call `function`.
+///
+/// # Safety
+/// The payloads of `values` are of their kinds.
+pub unsafe fn strand(program: &Program, function: &str, values: &[Val], token: u64) -> Result<Request, Error> {
+    let (Code::Core(code), Some(side)) = (program.module().code(), program.module().origin().fibers()) else {
+        return Err(Error::new(ErrorKind::BadArgument, NO_STRANDS));
+    };
+    if side.kind == fibers::Kind::Alone {
+        return Err(Error::new(ErrorKind::BadArgument, NO_STRANDS));
+    }
+    // SAFETY: as promised.
+    match unsafe { core(code, function, values, &[]) }?.on_continuations(code, side, function)? {
+        Start::Fiber { entries, args: arguments, results } => {
+            let entry = *entries.last().unwrap_or_else(|| unreachable!("its own comes last"));
+            Ok(Request { token, entry, arguments, results })
+        }
+        _ => unreachable!("made for continuations"),
+    }
 }
 
 fn same_kind(value: &wasmtime::Val, ty: &ValType) -> bool {
@@ -263,6 +356,11 @@ fn integer(text: &str, bits: u32) -> Option<i128> {
     let max = u128::MAX >> (128 - bits);
     let fits = if negative { magnitude <= max / 2 + 1 } else { magnitude <= max };
     fits.then(|| if negative { (magnitude as i128).wrapping_neg() } else { magnitude as i128 })
+}
+
+/// The results of a function, as text.
+pub fn show_all(values: &[wasmtime::Val]) -> String {
+    values.iter().map(show).collect::<Vec<_>>().join(" ")
 }
 
 fn show(value: &wasmtime::Val) -> String {

@@ -2,12 +2,13 @@
 //! common, and the functions that only they import: `wasi.thread-spawn`, and what `rewrite` puts in place of instructions that wait, notify and grow.
 
 use crate::call::Limits;
+use crate::fibers::calls::{self, Operation};
 use crate::guest::{Guest, GuestMemoryRef};
 use crate::hooks::{FutexPoll, FutexWait};
 use crate::limits::{CountersRef, MemoryTotal};
-use crate::preview1::watched;
 use crate::program::Threaded;
 use crate::shared::{SharedRef, WaitName};
+use crate::waiting::{awaited, polled, wait_name, watched};
 use crate::waker::wait_for_hook;
 use crate::world::World;
 use std::ffi::c_void;
@@ -33,7 +34,7 @@ pub struct Group {
     pub memory_total: Arc<MemoryTotal>,
     /// Held while a memory grows: what fails for the memory's own maximum must not be counted meanwhile, or another thread would find the limit reached.
     growing: Mutex<()>,
-    pub world: World,
+    pub world: Arc<World>,
     pub limits: Limits,
 }
 
@@ -44,7 +45,7 @@ impl Group {
         store: &mut Store<Guest>,
         limits: Limits,
         counters: CountersRef,
-        world: World,
+        world: Arc<World>,
     ) -> Result<Group> {
         let memory_total = Arc::new(MemoryTotal::new(limits.memory_bytes, counters));
         let mut memories = Vec::with_capacity(threaded.memories.len());
@@ -117,11 +118,8 @@ impl Group {
     }
 }
 
-static WAIT32: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "memory.atomic.wait32".to_string() });
-static WAIT64: LazyLock<WaitName> = LazyLock::new(|| WaitName { text: "memory.atomic.wait64".to_string() });
-
 /// One wait on a word. Dropping it takes it out of the queue.
-struct Wait {
+pub struct Wait {
     shared: SharedRef,
     wait: FutexWait,
     op: *mut c_void,
@@ -168,23 +166,56 @@ fn group<'a>(caller: &'a mut Caller<'_, Guest>) -> Result<(&'a Group, SharedRef)
     }
 }
 
-/// The operands of a wait, as `rewrite` passes them.
-struct Operands {
-    address: u64,
-    offset: i64,
-    memory: i32,
-    bytes: u32,
-    expected: u64,
-    timeout_ns: i64,
+/// An operand as wide as an address, or a word that is waited on, of either size.
+trait Operand {
+    fn bits(self) -> u64;
 }
 
-async fn wait(mut caller: Caller<'_, Guest>, operands: Operands) -> Result<i32> {
-    let Operands { address, offset, memory, bytes, expected, timeout_ns } = operands;
-    let (group, shared) = group(&mut caller)?;
-    let (word, guest_address) = group.word(memory, address, offset, bytes)?;
-    let wait = FutexWait { address: word, guest_address, bytes, expected, timeout_ns };
-    let name = if bytes == 4 { &WAIT32 } else { &WAIT64 };
-    watched(&caller, name, Wait { shared, wait, op: std::ptr::null_mut() }).await
+impl Operand for i32 {
+    fn bits(self) -> u64 {
+        u64::from(self as u32)
+    }
+}
+
+impl Operand for i64 {
+    fn bits(self) -> u64 {
+        self as u64
+    }
+}
+
+/// Starts a wait, with the operands as `rewrite` passes them.
+fn wait<T: Operand>(
+    caller: &mut Caller<'_, Guest>,
+    address: impl Operand,
+    expected: T,
+    timeout_ns: i64,
+    offset: i64,
+    memory: i32,
+) -> Result<Wait> {
+    let bytes = size_of::<T>() as u32;
+    let (group, shared) = group(caller)?;
+    let (word, guest_address) = group.word(memory, address.bits(), offset, bytes)?;
+    let wait = FutexWait { address: word, guest_address, bytes, expected: expected.bits(), timeout_ns };
+    Ok(Wait { shared, wait, op: std::ptr::null_mut() })
+}
+
+/// The instructions that wait, by what `rewrite` calls them.
+mod starts {
+    pub(super) use super::wait as wait32;
+    pub(super) use super::wait as wait64;
+    pub(super) use super::wait as wait32_m64;
+    pub(super) use super::wait as wait64_m64;
+}
+
+macro_rules! wait_functions {
+    ($define:ident! $to:tt) => {
+        $define! { $to
+            wait32(address: i32, expected: i32, timeout_ns: i64, offset: i64, memory: i32) "memory.atomic.wait32";
+            wait64(address: i32, expected: i64, timeout_ns: i64, offset: i64, memory: i32) "memory.atomic.wait64";
+            wait32_m64(address: i64, expected: i32, timeout_ns: i64, offset: i64, memory: i32) "memory.atomic.wait32";
+            wait64_m64(address: i64, expected: i64, timeout_ns: i64, offset: i64, memory: i32) "memory.atomic.wait64";
+        }
+    };
 }
 
 fn notify(caller: &mut Caller<'_, Guest>, address: u64, offset: i64, memory: i32, count: i32) -> Result<i32> {
@@ -209,38 +240,18 @@ fn spawn(caller: &mut Caller<'_, Guest>, argument: i32) -> Result<i32> {
 
 /// Adds what programs with threads import besides WASI, except for their memories.
 pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
-    linker.func_wrap_async(
-        MODULE,
-        "wait32",
-        |caller, (address, expected, timeout_ns, offset, memory): (i32, i32, i64, i64, i32)| {
-            let (address, expected) = (u64::from(address as u32), u64::from(expected as u32));
-            Box::new(wait(caller, Operands { address, offset, memory, bytes: 4, expected, timeout_ns }))
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "wait64",
-        |caller, (address, expected, timeout_ns, offset, memory): (i32, i64, i64, i64, i32)| {
-            let (address, expected) = (u64::from(address as u32), expected as u64);
-            Box::new(wait(caller, Operands { address, offset, memory, bytes: 8, expected, timeout_ns }))
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "wait32_m64",
-        |caller, (address, expected, timeout_ns, offset, memory): (i64, i32, i64, i64, i32)| {
-            let (address, expected) = (address as u64, u64::from(expected as u32));
-            Box::new(wait(caller, Operands { address, offset, memory, bytes: 4, expected, timeout_ns }))
-        },
-    )?;
-    linker.func_wrap_async(
-        MODULE,
-        "wait64_m64",
-        |caller, (address, expected, timeout_ns, offset, memory): (i64, i64, i64, i64, i32)| {
-            let (address, expected) = (address as u64, expected as u64);
-            Box::new(wait(caller, Operands { address, offset, memory, bytes: 8, expected, timeout_ns }))
-        },
-    )?;
+    wait_functions! { awaited! {linker, MODULE, starts} }
+    add_immediate(linker)
+}
+
+/// The same for fibers.
+pub fn add_to_fiber_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    wait_functions! { polled! {linker, MODULE, starts, Operation::Futex} }
+    add_immediate(linker)
+}
+
+/// The functions that never wait.
+fn add_immediate(linker: &mut Linker<Guest>) -> Result<()> {
     linker.func_wrap(
         MODULE,
         "notify",

@@ -25,12 +25,11 @@ mod spins;
 #[cfg(test)]
 mod tests;
 
-pub use edit::put_unsigned;
+pub use edit::{put_string, put_unsigned};
 pub use offsets::OffsetMap;
 pub use side::{Damaged, FunctionMap, Input, SharedMemory, Side};
 
 use code::Code;
-use edit::put_string;
 use scan::Scanner;
 use sections::Section;
 use std::fmt;
@@ -55,7 +54,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(offset: usize, message: impl Into<String>) -> Failure {
+    pub(crate) fn new(offset: usize, message: impl Into<String>) -> Failure {
         Failure { message: message.into(), offset }
     }
 }

@@ -48,7 +48,7 @@ impl OffsetMap {
     }
 
     /// From here on offsets go side by side.
-    pub(super) fn go_on(&mut self, new: u32, old: u32) {
+    pub(crate) fn go_on(&mut self, new: u32, old: u32) {
         let delta = |point: &Point| i64::from(point.new) - i64::from(point.old);
         let point = Point { new, old, replaced: false };
         if self.points.last().is_none_or(|last| last.replaced || delta(last) != delta(&point)) {
@@ -57,7 +57,7 @@ impl OffsetMap {
     }
 
     /// From here on everything came out of the instruction at `old`.
-    pub(super) fn replaced(&mut self, new: u32, old: u32) {
+    pub(crate) fn replaced(&mut self, new: u32, old: u32) {
         self.push(Point { new, old, replaced: true });
     }
 
@@ -70,7 +70,7 @@ impl OffsetMap {
     }
 
     /// Appends the points of a part that begins at `new` and `old`.
-    pub(super) fn append(&mut self, part: &OffsetMap, new: u32, old: u32) {
+    pub(crate) fn append(&mut self, part: &OffsetMap, new: u32, old: u32) {
         self.go_on(new, old);
         for point in &part.points {
             let (new, old) = (new + point.new, old + point.old);
@@ -97,7 +97,7 @@ impl OffsetMap {
         self.points.len()
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_unsigned(out, self.points.len() as u64);
         let (mut new, mut old) = (0, 0);
         for point in &self.points {
@@ -107,7 +107,7 @@ impl OffsetMap {
         }
     }
 
-    pub(super) fn decode(input: &mut Input<'_>) -> Result<OffsetMap, Damaged> {
+    pub(crate) fn decode(input: &mut Input<'_>) -> Result<OffsetMap, Damaged> {
         let count = input.unsigned()?;
         let mut points = Vec::new();
         let (mut new, mut old) = (0, 0);

@@ -167,7 +167,7 @@ impl<'b> Input<'b> {
         Ok(bytes)
     }
 
-    fn string(&mut self) -> Result<String, Damaged> {
+    pub fn string(&mut self) -> Result<String, Damaged> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| Damaged)
     }
 }

@@ -12,4 +12,5 @@ mod real_programs;
 mod running;
 mod stdio;
 mod support;
+mod threads;
 mod waiting;

@@ -258,6 +258,7 @@ pub fn hooks() -> Hooks {
         futex_drop: None,
         futex_notify: None,
         thread_spawn: None,
+        strand_finished: None,
         monotonic_now: Some(now),
         wall_now: Some(now),
     }

@@ -1,0 +1,390 @@
+//! Shows that rewritten modules run as the originals do, however often their fibers are suspended, and that nothing runs for long without a question.
+
+use super::*;
+use wasmtime::{Caller, Config, Engine, ExternType, Instance, Linker, Store, Val};
+
+/// What the host functions see.
+#[derive(Default)]
+struct Host {
+    arguments: Vec<Val>,
+    results: Vec<(i32, Val)>,
+    /// Whether `tick` answers 1.
+    preempt: bool,
+    ticks: u32,
+    /// How often `env.wait` is told to wait before it answers.
+    waits: u32,
+    waited: u32,
+    /// How often it was called, counting each time it was called again.
+    calls: u32,
+}
+
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config.wasm_stack_switching(true).wasm_function_references(true).wasm_gc(true).wasm_exceptions(true);
+    Engine::new(&config).unwrap()
+}
+
+/// The functions of the host: `env.wait` answers its parameter and one, after a while, `env.pair` two values at once.
+fn linker(engine: &Engine) -> Linker<Host> {
+    let mut linker = Linker::new(engine);
+    let wait = |mut caller: Caller<'_, Host>, value: i32| -> i32 {
+        caller.data_mut().calls += 1;
+        if caller.data().waited < caller.data().waits {
+            caller.data_mut().waited += 1;
+            let pending = caller.get_export("weft:pending").unwrap().into_global().unwrap();
+            pending.set(&mut caller, Val::I32(1)).unwrap();
+            return -1;
+        }
+        caller.data_mut().waited = 0;
+        value.wrapping_add(1)
+    };
+    linker.func_wrap("env", "wait", wait).unwrap();
+    linker.func_wrap("env", "pair", |a: i32| (a, i64::from(a) + 1)).unwrap();
+    let yields = |mut caller: Caller<'_, Host>| {
+        if let Some(pending) = caller.get_export("weft:pending") {
+            caller.data_mut().calls += 1;
+            pending.into_global().unwrap().set(&mut caller, Val::I32(2)).unwrap();
+        }
+    };
+    linker.func_wrap("env", "yield", yields).unwrap();
+    let tick = |mut caller: Caller<'_, Host>| {
+        caller.data_mut().ticks += 1;
+        i32::from(caller.data().preempt)
+    };
+    linker.func_wrap(IMPORT_MODULE, "tick", tick).unwrap();
+    linker
+}
+
+/// A module that is run through `weft:run`.
+struct Fiber {
+    store: Store<Host>,
+    instance: Instance,
+    side: Side,
+}
+
+impl Fiber {
+    fn new(text: &str, host: Host) -> Fiber {
+        Fiber::of(rewrite_text(text, Kind::Alone), host)
+    }
+
+    fn of(rewritten: Rewritten, host: Host) -> Fiber {
+        let engine = engine();
+        let module = wasmtime::Module::new(&engine, &rewritten.wasm).unwrap();
+        let mut linker = linker(&engine);
+        for import in module.imports().filter(|import| import.module() == IMPORT_MODULE && import.name() != "tick") {
+            let ExternType::Func(ty) = import.ty() else { panic!() };
+            let argument = import.name().starts_with("argument");
+            let call = move |mut caller: Caller<'_, Host>, params: &[Val], results: &mut [Val]| {
+                // Nothing comes with the news that the entry has ended.
+                let Some(place) = params.first().map(Val::unwrap_i32) else { return Ok(()) };
+                match argument {
+                    true => results[0] = caller.data().arguments[place as usize],
+                    false => caller.data_mut().results.push((place, params[1])),
+                }
+                Ok(())
+            };
+            linker.func_new(IMPORT_MODULE, import.name(), ty, call).unwrap();
+        }
+        let mut store = Store::new(&engine, host);
+        let instance = linker.instantiate(&mut store, &module).unwrap();
+        Fiber { store, instance, side: rewritten.side }
+    }
+
+    fn run(&mut self, k: i32) -> wasmtime::Result<i32> {
+        let run = self.instance.get_typed_func::<i32, i32>(&mut self.store, "weft:run")?;
+        run.call(&mut self.store, k)
+    }
+
+    /// Calls an export, to its end. What it answers, and how often it was suspended.
+    fn call(&mut self, name: &str, arguments: &[Val]) -> wasmtime::Result<(Vec<Val>, u32)> {
+        self.store.data_mut().arguments = arguments.to_vec();
+        let mut suspended = 0;
+        let mut status = self.run(self.side.entry(name).expect("no such entry") as i32)?;
+        while status != 0 {
+            suspended += 1;
+            status = self.run(-1)?;
+        }
+        let mut results = std::mem::take(&mut self.store.data_mut().results);
+        results.sort_by_key(|(place, _)| *place);
+        Ok((results.into_iter().map(|(_, value)| value).collect(), suspended))
+    }
+}
+
+fn text(values: &wasmtime::Result<Vec<Val>>) -> String {
+    match values {
+        Ok(values) => format!("{values:?}"),
+        Err(error) => format!("{:?}", error.downcast_ref::<wasmtime::Trap>().expect("not a trap")),
+    }
+}
+
+/// Calls the exports, one after the other, in the module as it is and as rewritten, without and with preemption at each question and waits at each call.
+fn check(module: &str, calls: &[(&str, &[Val])]) {
+    let wasm = wat::parse_str(module).unwrap();
+    let engine = engine();
+    let mut store = Store::new(&engine, Host::default());
+    let original = wasmtime::Module::new(&engine, &wasm).unwrap();
+    let original = linker(&engine).instantiate(&mut store, &original).unwrap();
+    let mut expected = Vec::new();
+    for (name, arguments) in calls {
+        let function = original.get_func(&mut store, name).unwrap();
+        let mut results = vec![Val::I32(0); function.ty(&store).results().len()];
+        let called = function.call(&mut store, arguments, &mut results).map(|()| results);
+        expected.push(text(&called));
+    }
+    for (preempt, waits) in [(false, 0), (true, 0), (false, 2), (true, 2)] {
+        let mut fiber = Fiber::new(module, Host { preempt, waits, ..Host::default() });
+        if let Some(start) = fiber.side.start {
+            let mut status = fiber.run(start as i32).unwrap();
+            while status != 0 {
+                status = fiber.run(-1).unwrap();
+            }
+        }
+        for ((name, arguments), expected) in calls.iter().zip(&expected) {
+            let called = fiber.call(name, arguments).map(|(results, _)| results);
+            assert_eq!(text(&called), *expected, "{name}{arguments:?}, preempt: {preempt}, waits: {waits}");
+        }
+    }
+}
+
+const LOOPS: &str = r#"(module
+    ;; a sum, with both numbers on the stack
+    (func (export "params") (param $n i32) (result i32)
+        (i32.const 0) (local.get $n)
+        (loop $l (param i32 i32) (result i32)
+            (local.set $n)
+            (i32.add (local.get $n))
+            (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.eqz (i32.eqz (local.get $n))))
+            (drop)))
+    (func (export "nested") (param $n i32) (result i32) (local $i i32) (local $j i32) (local $s i32)
+        (block $out
+            (loop $a
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (local.set $j (i32.const 0))
+                (block $middle
+                    (loop $b
+                        (local.set $j (i32.add (local.get $j) (i32.const 1)))
+                        (loop $c
+                            (local.set $s (i32.add (local.get $s) (i32.mul (local.get $i) (local.get $j))))
+                            (br_if $c (i32.eq (i32.rem_u (local.get $s) (i32.const 7)) (i32.const 3)))
+                            (br_table $b $middle $a $out $b
+                                (select (i32.const 3)
+                                    (select (i32.const 2) (i32.const 0) (i32.gt_u (local.get $j) (local.get $i)))
+                                    (i32.gt_u (local.get $i) (local.get $n))))))
+                    unreachable)
+                (br $a)))
+        (local.get $s))
+)"#;
+
+#[test]
+fn loops_do_the_same() {
+    let n = [[Val::I32(5)], [Val::I32(100)], [Val::I32(5000)]];
+    for n in &n {
+        check(LOOPS, &[("params", n), ("nested", &[Val::I32(n[0].unwrap_i32() / 10)])]);
+    }
+}
+
+const CALLS: &str = r#"(module
+    (import "env" "wait" (func $wait (param i32) (result i32)))
+    (import "env" "pair" (func $pair (param i32) (result i32 i64)))
+    (import "env" "yield" (func $yield))
+    (type $unary (func (param i32) (result i32)))
+    (table $t 3 funcref)
+    (elem (table $t) (i32.const 0) func $wait $double $tail)
+    (tag $tag (param i32))
+    (memory (export "memory") 1)
+    (global $started (mut i32) (i32.const 0))
+    (global $reference (mut funcref) (ref.func $wait))
+    (export "wait" (func $wait))
+    (export "pair" (func $pair))
+    (export "double" (func $double))
+    (start $start)
+    (func $start (global.set $started (call $wait (i32.const 41))))
+    (func (export "started") (result i32) (global.get $started))
+    (func $double (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2)))
+    (func $tail (param i32) (result i32) (return_call $wait (local.get 0)))
+    (func (export "indirect") (param i32 i32) (result i32)
+        (call_indirect (type $unary) (local.get 0) (local.get 1)))
+    (func (export "reference") (param i32) (result i32)
+        (call_ref $unary (local.get 0) (ref.cast (ref $unary) (global.get $reference))))
+    (func $fib (export "fib") (param i32) (result i32)
+        (if (result i32) (i32.lt_u (local.get 0) (i32.const 2))
+            (then (local.get 0))
+            (else (i32.add
+                (call $fib (i32.sub (local.get 0) (i32.const 1)))
+                (call $fib (i32.sub (local.get 0) (i32.const 2)))))))
+    (func $down (export "down") (param i32) (result i32)
+        (if (i32.eqz (local.get 0)) (then (return (i32.const 7))))
+        (call $yield)
+        (return_call $down (i32.sub (local.get 0) (i32.const 1))))
+    (func (export "catch") (param $n i32) (result i32) (local $i i32) (local $s i32)
+        (loop $again
+            (block $caught (result i32)
+                (loop $inner
+                    (try_table (catch $tag $caught)
+                        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                        (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 3)))
+                            (then (throw $tag (local.get $i))))
+                        (br_if $inner (i32.lt_u (local.get $i) (local.get $n)))))
+                (i32.const 1000))
+            (local.set $s (i32.add (local.get $s)))
+            (br_if $again (i32.lt_u (local.get $i) (local.get $n))))
+        (local.get $s))
+    (func (export "values") (param i64 f32 f64 v128) (result f64 v128 i64 f32)
+        (local.get 2) (local.get 3) (local.get 0) (local.get 1))
+    (func (export "sum") (param $n i32) (result i32) (local $s i32)
+        (loop $l
+            (local.set $s (i32.add (local.get $s) (call $wait (local.get $n))))
+            (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $s))
+    (func (export "bulk") (param $n i32) (result i32) (local $i i32)
+        (loop $l
+            (memory.fill (local.get $i) (local.get $i) (i32.const 17))
+            (memory.copy (i32.const 30000) (local.get $i) (i32.const 1000))
+            (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 7))) (local.get $n))))
+        (i32.add (i32.load (i32.const 100)) (i32.load (i32.const 30100))))
+    (func (export "trap") (result i32) (i32.load (i32.const -1)))
+)"#;
+
+#[test]
+fn calls_do_the_same() {
+    let i32 = |value| [Val::I32(value)];
+    check(
+        CALLS,
+        &[
+            ("started", &[]),
+            ("wait", &i32(3)),
+            ("pair", &i32(3)),
+            ("double", &i32(4)),
+            ("indirect", &[Val::I32(8), Val::I32(0)]),
+            ("indirect", &[Val::I32(8), Val::I32(1)]),
+            ("indirect", &[Val::I32(8), Val::I32(2)]),
+            ("reference", &i32(9)),
+            ("fib", &i32(17)),
+            ("down", &i32(3000)),
+            ("catch", &i32(5000)),
+            ("values", &[Val::I64(-5), Val::F32(1.5f32.to_bits()), Val::F64(2.5f64.to_bits()), Val::V128(77.into())]),
+            ("sum", &i32(30)),
+            ("bulk", &i32(5000)),
+            ("indirect", &[Val::I32(8), Val::I32(9)]),
+        ],
+    );
+    check(CALLS, &[("trap", &[])]);
+}
+
+#[test]
+fn calls_that_wait_are_made_again() {
+    let mut fiber = Fiber::new(CALLS, Host { waits: 2, ..Host::default() });
+    let (results, suspended) = fiber.call("wait", &[Val::I32(3)]).unwrap();
+    assert_eq!(results[0].unwrap_i32(), 4);
+    assert_eq!((suspended, fiber.store.data().calls), (2, 3));
+    // One that only gives up the worker is not.
+    fiber.store.data_mut().calls = 0;
+    let (_, suspended) = fiber.call("down", &[Val::I32(5)]).unwrap();
+    assert_eq!((suspended, fiber.store.data().calls), (5, 5));
+}
+
+#[test]
+fn answers_tell_why_the_fiber_was_left() {
+    let mut fiber = Fiber::new(CALLS, Host { waits: 1, arguments: vec![Val::I32(1)], ..Host::default() });
+    let (wait, down) = (fiber.side.entry("wait").unwrap(), fiber.side.entry("down").unwrap());
+    assert_eq!(fiber.run(wait as i32).unwrap(), 1);
+    assert_eq!(fiber.run(-1).unwrap(), 0);
+    assert_eq!(fiber.run(down as i32).unwrap(), 2);
+    assert_eq!(fiber.run(-1).unwrap(), 0);
+    // There is none left to go on with.
+    assert!(fiber.run(-1).is_err());
+    assert!(fiber.run(1000).is_err());
+}
+
+/// Runs what never ends, or not soon, for a hundred rounds.
+fn is_interrupted(module: &str) {
+    let host = Host { preempt: true, arguments: vec![Val::I32(1000)], ..Host::default() };
+    let mut fiber = Fiber::new(module, host);
+    let mut status = fiber.run(fiber.side.entry("run").unwrap() as i32).unwrap();
+    for _ in 0..100 {
+        assert_eq!(status, 2);
+        status = fiber.run(-1).unwrap();
+    }
+    assert!(fiber.store.data().ticks > 100);
+}
+
+#[test]
+fn nothing_runs_for_long_without_a_question() {
+    is_interrupted(r#"(module (func (export "run") (loop $l (br $l))))"#);
+    is_interrupted(r#"(module (func (export "run") (loop $l (loop $m (br_table $l $m $l (i32.const 0))))))"#);
+    is_interrupted(r#"(module (func $f (export "run") (return_call $f)))"#);
+    // The call is not on each path.
+    is_interrupted(r#"(module (func $f) (func (export "run") (loop $l (br_if $l (i32.const 1)) (call $f) (br $l))))"#);
+    is_interrupted(
+        r#"(module (func $f) (func (export "run") (loop $l (block $b (br_if $b (i32.const 1)) (call $f)) (br $l))))"#,
+    );
+    // It is, but not in the inner loop.
+    is_interrupted(r#"(module (func $f) (func (export "run") (loop $l (call $f) (loop $m (br $m)) (br $l))))"#);
+    is_interrupted(r#"(module (func $f) (func (export "run") (loop $l (call $f) (br $l))))"#);
+    // What was passed before the loop, or on a path that is not taken, is no check of what comes later.
+    is_interrupted(r#"(module (func $f) (func (export "run") (call $f) (loop $l (call $f) (br $l))))"#);
+    is_interrupted(
+        r#"(module (func $f) (func (export "run")
+            (loop $l (block $b (br_if $b (i32.const 1)) (call $f)) (call $f) (br $l))))"#,
+    );
+    is_interrupted(
+        r#"(module (func $g) (func $f (export "run")
+            (if (i32.const 0) (then (call $g)) (else (return_call $f)))))"#,
+    );
+    is_interrupted(
+        r#"(module (tag $t) (func (export "run")
+            (loop $l (try_table (catch $t $l) (throw $t)))))"#,
+    );
+    is_interrupted(r#"(module (func (export "run") (loop $l (drop (block $b (result i32) (br $l))))))"#);
+    // 2 to the power of 1000 calls, of functions that each end soon.
+    is_interrupted(
+        r#"(module (func $f (export "run") (param i32)
+            (if (local.get 0) (then
+                (call $f (i32.sub (local.get 0) (i32.const 1)))
+                (call $f (i32.sub (local.get 0) (i32.const 1)))))))"#,
+    );
+    // Straight code in functions that call nothing.
+    let long = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))".repeat(2000);
+    is_interrupted(&format!(
+        r#"(module (func $f (param i32) {long}) (func (export "run") (loop $l (call $f (i32.const 0)) (br $l))))"#
+    ));
+    is_interrupted(
+        r#"(module (memory 1) (func (export "run") (loop $l (memory.fill (i32.const 0) (i32.const 0) (i32.const 60000)) (br $l))))"#,
+    );
+}
+
+#[test]
+fn recursion_asks_too() {
+    let module = r#"(module (func $f (export "run") (param i32) (result i32)
+        (if (result i32) (local.get 0)
+            (then (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1)))))
+            (else (i32.const 0)))))"#;
+    let mut fiber = Fiber::new(module, Host { preempt: true, ..Host::default() });
+    let (results, suspended) = fiber.call("run", &[Val::I32(10_000)]).unwrap();
+    assert_eq!(results[0].unwrap_i32(), 10_000);
+    assert!(suspended >= 9 && fiber.store.data().ticks == suspended);
+}
+
+#[test]
+fn a_guest_may_have_continuations_of_its_own() {
+    let module = r#"(module
+        (type $f (func)) (type $k (cont $f)) (tag $t)
+        (func $inner (suspend $t) (suspend $t))
+        (elem declare func $inner)
+        (func (export "run") (param i32) (result i32) (local $c (ref null $k)) (local $n i32)
+            (local.set $c (cont.new $k (ref.func $inner)))
+            (block $done
+                (loop $l
+                    (loop $m
+                        (block $on (result (ref $k))
+                            (resume $k (on $t $on) (local.get $c))
+                            (br $done))
+                        (local.set $c)
+                        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                        (br_if $m (i32.const 0))
+                        (br $l))))
+            (local.get $n)))"#;
+    let rewritten = rewrite_text(module, Kind::Alone);
+    is_valid(&rewritten.wasm).unwrap();
+    check(module, &[("run", &[Val::I32(0)])]);
+}

@@ -1,0 +1,102 @@
+//! Functions around functions: those that make calls again after a wait, and those that keep a strand from being preempted.
+
+use super::Failure;
+use super::added::Added;
+use super::module::Module;
+use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
+
+/// How the guest's code gives up its stack for a while.
+pub struct Suspension {
+    /// (mask: i32) → i32: called after each import; suspends if that had to wait. Not 0: the call is to be made again.
+    pub again: u32,
+    /// The global that is above 0 while preemption could break the guest. None: there is none to fear.
+    pub mask: Option<u32>,
+    /// The globals that each strand has its own values of.
+    pub saved: Vec<(u32, ValType)>,
+}
+
+impl Suspension {
+    pub fn put_mask(&self, code: &mut InstructionSink<'_>) {
+        match self.mask {
+            Some(mask) => code.global_get(mask),
+            None => code.i32_const(0),
+        };
+    }
+
+    /// An empty body with a local for each saved global.
+    fn function(&self) -> Function {
+        Function::new(self.saved.iter().map(|(_, ty)| (1, *ty)))
+    }
+
+    /// Keeps the saved globals in locals, from `local` on.
+    fn save(&self, code: &mut InstructionSink<'_>, local: u32) {
+        for (local, (global, _)) in (local..).zip(&self.saved) {
+            code.global_get(*global).local_set(local);
+        }
+    }
+
+    fn restore(&self, code: &mut InstructionSink<'_>, local: u32) {
+        for (local, (global, _)) in (local..).zip(&self.saved) {
+            code.local_get(local).global_set(*global);
+        }
+    }
+
+    /// Adds a function around an import that may have to be called again.
+    pub fn add_retry(&self, module: &Module<'_>, added: &mut Added, import: u32) -> Result<u32, Failure> {
+        let params = module.function_type(import)?.params().len() as u32;
+        let mut wrapper = self.function();
+        let mut code = wrapper.instructions();
+        code.loop_(BlockType::Empty);
+        put_params(&mut code, params);
+        code.call(import);
+        // The results stay where they are, below. A branch to the loop drops them.
+        self.save(&mut code, params);
+        self.put_mask(&mut code);
+        code.call(self.again);
+        self.restore(&mut code, params);
+        code.br_if(0).return_().end().unreachable().end();
+        added.function(module.functions[import as usize], wrapper)
+    }
+
+    /// Adds a function of type `ty` around an import during which other strands may run.
+    pub fn add_keep(&self, added: &mut Added, ty: u32, params: u32, import: u32) -> Result<u32, Failure> {
+        let mut wrapper = self.function();
+        let mut code = wrapper.instructions();
+        self.save(&mut code, params);
+        put_params(&mut code, params);
+        code.call(import);
+        self.restore(&mut code, params);
+        code.end();
+        added.function(ty, wrapper)
+    }
+
+    /// Adds a function () that calls `preempt`, (mask: i32).
+    pub fn add_preempt_here(&self, added: &mut Added, preempt: u32) -> Result<u32, Failure> {
+        let mut here = self.function();
+        let mut code = here.instructions();
+        self.save(&mut code, 0);
+        self.put_mask(&mut code);
+        code.call(preempt);
+        self.restore(&mut code, 0);
+        code.end();
+        let ty = added.function_type(&[], &[]);
+        added.function(ty, here)
+    }
+}
+
+/// Adds a function around one of the guest's, during which the mask is raised.
+pub fn add_masked(module: &Module<'_>, added: &mut Added, function: u32, mask: u32) -> Result<u32, Failure> {
+    let mut wrapper = Function::new([]);
+    let mut code = wrapper.instructions();
+    code.global_get(mask).i32_const(1).i32_add().global_set(mask);
+    put_params(&mut code, module.function_type(function)?.params().len() as u32);
+    code.call(added.defined(function));
+    code.global_get(mask).i32_const(1).i32_sub().global_set(mask).end();
+    added.function(module.functions[function as usize], wrapper)
+}
+
+pub fn put_params(code: &mut InstructionSink<'_>, count: u32) {
+    for param in 0..count {
+        code.local_get(param);
+    }
+}
