@@ -57,10 +57,11 @@ function(weft_room name)
   endif()
 endfunction()
 
-# weft_test(<executable> SOURCES … LINKS … LABELS … [ENVIRONMENT K=V …] [FIXTURES …])
+# weft_test(<executable> [BOTH_FIBERS] SOURCES … LINKS … LABELS … [ENVIRONMENT K=V …] [FIXTURES …])
+# With BOTH_FIBERS they are there twice: guests run on either kind of fiber.
 # A gtest executable whose tests ctest knows one by one. For what crosses rooms, see tests/.
 function(weft_test executable)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS;LABELS;ENVIRONMENT;FIXTURES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "BOTH_FIBERS" "" "SOURCES;LINKS;LABELS;ENVIRONMENT;FIXTURES")
   add_executable(${executable} ${arg_SOURCES})
   target_link_libraries(${executable} PRIVATE weft_options ${arg_LINKS} GTest::gtest GTest::gmock GTest::gtest_main)
   target_compile_definitions(${executable} PRIVATE
@@ -79,6 +80,14 @@ function(weft_test executable)
   gtest_discover_tests(${executable}
     TEST_PREFIX "${executable}." DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
     PROPERTIES ${properties} LABELS ${label})
+  if(arg_BOTH_FIBERS AND WEFT_CONTINUATIONS)
+    # The same again on continuations: see tests/support/fibers.hpp.
+    list(APPEND properties ENVIRONMENT_MODIFICATION "WEFT_TEST_FIBERS=set:continuations")
+    gtest_discover_tests(${executable}
+      TEST_PREFIX "${executable}." TEST_SUFFIX ".continuations" TEST_LIST ${executable}_continuations
+      DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
+      PROPERTIES ${properties} LABELS ${label})
+  endif()
 endfunction()
 
 function(weft_bench executable)

@@ -92,6 +92,9 @@ struct ProcessSpec {
   Limits limits{};
   Priority priority = kPriorityNormal;
   OnDeadlock on_deadlock = OnDeadlock::kReport;
+  // Of a program with strands: the process stays when its entry has returned, to run the strands that spawn_strand() asks for, until finish_strands() or kill().
+  // The program needs no entry point then; a reactor's initialisation is called.
+  bool resident = false;
 };
 
 // One frame of a guest's stack, innermost first.
@@ -179,6 +182,15 @@ class Process {
   void request_stop() const;
 
   void set_priority(Priority priority) const;
+
+  // Calls an exported function of the process's instance on a strand of its own: thousands at once, over one memory, each with a stack. The handle's
+  // result is what the function returned; kCancelled when the process ended before; dropping the handle detaches, and its cancel() does nothing.
+  // The program has to have strands: it imports weft_strand, or was compiled with RuntimeOptions::strands; else kBadArgument, as for arguments of other
+  // types than the function's. kNoEntryPoint: no such function. kCancelled: the process has ended. kExhausted, from the handle: RuntimeOptions::strands_max.
+  // Never waits.
+  Result<JoinHandle<std::vector<Value>>> spawn_strand(std::string_view function, std::span<const Value> arguments = {}) const;
+  // ProcessSpec::resident: it ends when its last strand has.
+  void finish_strands() const;
 
   // Output::capture(): what it has written so far.
   std::string captured(Stream stream) const;

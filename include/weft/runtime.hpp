@@ -22,6 +22,7 @@
 
 #include "weft/dump.hpp"
 #include "weft/error.hpp"
+#include "weft/fibers.hpp"
 #include "weft/host.hpp"
 #include "weft/module.hpp"
 #include "weft/process.hpp"
@@ -40,10 +41,17 @@ struct RuntimeOptions {
   unsigned blocking_threads_max = 64;           // of the pool for blocking work
   bool fuel = false;                            // count instructions, so that Limits::fuel works (costs about 20 %)
   bool preemption = true;                       // epoch checks; without them a tight loop keeps its worker, and kill() waits for it
-  bool cache = true;                            // keep compiled code on disk
-  std::filesystem::path cache_directory{};      // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
-  HostFunctions host{};                         // what guests may import beside WASI
-  bool trace = false;                           // record events for Runtime::trace()
+  Fibers fibers = Fibers::kAsync;  // what core modules run on; kContinuations elsewhere than on x86-64 Linux: kBadArgument
+  bool strands =
+      false;  // compile core modules without shared memory so that Process::spawn_strand() works, also those that do not import strands
+  unsigned strands_max =
+      0;  // of one process at once; 0: as many as vm.max_map_count has room for (each takes two mappings), 1,000,000 at most
+  std::uint32_t strand_stack_bytes = 64U << 10;  // of each strand, in the program's own memory; one that needs more traps
+  bool strands_preemptive = false;               // interrupt a strand that does not yield, in favour of others of its process
+  bool cache = true;                             // keep compiled code on disk
+  std::filesystem::path cache_directory{};       // empty: $XDG_CACHE_HOME/weft or ~/.cache/weft
+  HostFunctions host{};                          // what guests may import beside WASI
+  bool trace = false;                            // record events for Runtime::trace()
 };
 
 // What a shutdown left undone. Empty lists mean that all went well.

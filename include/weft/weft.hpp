@@ -3,6 +3,7 @@
 
 #include "weft/dump.hpp"
 #include "weft/error.hpp"
+#include "weft/fibers.hpp"
 #include "weft/host.hpp"
 #include "weft/limits.hpp"
 #include "weft/module.hpp"

@@ -81,6 +81,16 @@ Result<void> check_maps(const RuntimeOptions& options, const platform::MemoryFac
                           options.processes_max, needed, memory.maps_max, needed));
 }
 
+// Of one process. The engine maps the stack of each, with a guard page before it, and nothing says no to a strand later than when it is made.
+std::uint32_t strands_that_fit(const platform::MemoryFacts& memory) {
+  constexpr std::uint64_t kStrandsMax = 1'000'000;
+  constexpr std::uint64_t kMapsPerStrand = 2;
+  constexpr std::uint64_t kMapsForTheRest = 4096;
+  if (memory.maps_max == 0) return kStrandsMax;
+  const std::uint64_t room = memory.maps_max > kMapsForTheRest ? memory.maps_max - kMapsForTheRest : 0;
+  return static_cast<std::uint32_t>(std::clamp(room / kMapsPerStrand, std::uint64_t{1000}, kStrandsMax));
+}
+
 // $XDG_CACHE_HOME/weft or ~/.cache/weft; empty when neither is known.
 std::filesystem::path default_cache_directory() {
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && cache[0] == '/')
@@ -138,6 +148,11 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   config.epochs = options.preemption;
   // One slot more a worker: a slot is given back a moment after its process was counted out.
   config.slots_max = options.processes_max + options.workers;
+  config.fibers = options.fibers;
+  config.strands = options.strands;
+  config.strands_preemptive = options.strands_preemptive;
+  config.strands_max = options.strands_max != 0 ? options.strands_max : strands_that_fit(platform.memory());
+  config.strand_stack_bytes = options.strand_stack_bytes;
   config.thread_slots_max = options.threads_max + options.workers;
   config.stack_bytes = options.stack_bytes;
   config.blocking_threads_max = options.blocking_threads_max;

@@ -43,6 +43,8 @@ int compile_program(const Settings& settings) {
   options.workers = 1;
   options.processes_max = 1;
   options.preemption = settings.preemption;
+  options.fibers = settings.fibers;
+  options.strands_preemptive = settings.strands_preemptive;
   options.fuel = settings.count_fuel;
   options.cache = false;
   if (settings.stack_bytes) options.stack_bytes = *settings.stack_bytes;

@@ -39,7 +39,8 @@ const std::vector<Flag>& compile_flags() {
     };
     // What changes the machine code must be said at compile time, in the same words as at run time.
     for (const Flag& flag : run_flags()) {
-      if (flag.name == "no-preemption" || flag.name == "max-stack" || flag.name == "quiet") {
+      if (flag.name == "no-preemption" || flag.name == "fibers" || flag.name == "preempt-strands" || flag.name == "max-stack" ||
+          flag.name == "quiet") {
         list.push_back(flag);
         list.back().group = {};
       }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <map>
 #include <vector>
@@ -42,6 +44,27 @@ std::string table(const std::vector<Item>& items) {
   return text;
 }
 
+// What the engine says of strands and continuations; nothing of components.
+std::string strands_text(const ModuleInfo& info) {
+  const nlohmann::json json = nlohmann::json::parse(info.json, nullptr, false);
+  const nlohmann::json strands = json.is_object() ? json.value("strands", nlohmann::json()) : nlohmann::json();
+  if (!strands.is_object()) return {};
+  const auto said = [&](const char* key) { return strands.value(key, false); };
+  const auto why = [&](const char* key) {
+    const auto found = strands.find(key);
+    return found != strands.end() && found->is_string() ? found->get<std::string>() : std::string("for reasons unknown");
+  };
+  std::string text = said("used") ? "used" : said("possible") ? "not used, but possible" : "";
+  if (!said("possible")) {
+    text += (said("used") ? ", but not possible: " : "not possible: ") + why("obstacle");
+  } else if (!said("preemptible")) {
+    text += "; " + why("preemption_obstacle");
+  }
+  text = row("strands", text);
+  if (!said("continuations")) text += row("", "cannot run on continuations: " + why("continuations_obstacle"));
+  return text;
+}
+
 }  // namespace
 
 std::string inspect_text(const std::string& name, const ModuleInfo& info) {
@@ -58,6 +81,7 @@ std::string inspect_text(const std::string& name, const ModuleInfo& info) {
     first = false;
   }
   text += row("features", info.features.empty() ? "WebAssembly 1.0 is enough" : joined(info.features));
+  text += strands_text(info);
 
   // Imports by the module that they come from, in order of first appearance.
   std::vector<std::string> modules;

@@ -56,5 +56,34 @@ TEST(InspectText, AnEmptyModuleIsShownAsOne) {
             "features     WebAssembly 1.0 is enough\n\nWeft can run it: no\n");
 }
 
+// The line about strands in what is shown of a module for which the engine says this.
+std::string strands_of(const char* strands) {
+  ModuleInfo info;
+  info.kind = "module";
+  info.json = std::string(R"({"strands": )") + strands + "}";
+  const std::string text = inspect_text("s.wasm", info);
+  const std::size_t begin = text.find("strands ");
+  return begin == std::string::npos ? "" : text.substr(begin, text.find("\n\n", begin) - begin);
+}
+
+TEST(InspectText, SaysWhetherStrandsArePossible) {
+  EXPECT_EQ(strands_of(R"({"used": true, "possible": true, "preemptible": true, "continuations": true})"), "strands      used");
+  EXPECT_EQ(strands_of(R"({"used": false, "possible": true, "preemptible": true, "continuations": true})"),
+            "strands      not used, but possible");
+  EXPECT_EQ(
+      strands_of(
+          R"({"used": true, "possible": true, "preemptible": false, "preemption_obstacle": "no names", "continuations": true})"),
+      "strands      used; no names");
+  EXPECT_EQ(strands_of(R"({"used": false, "possible": false, "obstacle": "no malloc", "continuations": true})"),
+            "strands      not possible: no malloc");
+  EXPECT_EQ(
+      strands_of(
+          R"({"used": true, "possible": false, "obstacle": "too odd", "continuations": false, "continuations_obstacle": "odd"})"),
+      "strands      used, but not possible: too odd\n             cannot run on continuations: odd");
+  EXPECT_EQ(strands_of("null"), "");
+  EXPECT_EQ(strands_of(R"({})"),
+            "strands      not possible: for reasons unknown\n             cannot run on continuations: for reasons unknown");
+}
+
 }  // namespace
 }  // namespace weft::cli

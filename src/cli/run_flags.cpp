@@ -61,6 +61,16 @@ Result<void> choose_on_deadlock(std::string_view value, OnDeadlock& target) {
   return {};
 }
 
+Result<void> choose_fibers(std::string_view value, Fibers& target) {
+  if (value == "async")
+    target = Fibers::kAsync;
+  else if (value == "continuations")
+    target = Fibers::kContinuations;
+  else
+    return fail(ErrorKind::kBadArgument, "must be async or continuations");
+  return {};
+}
+
 Result<void> choose_stdin(std::string_view value, Settings& s) {
   if (value == "inherit")
     s.stdin_mode = StdinMode::kInherit;
@@ -206,6 +216,20 @@ const std::vector<Flag>& table() {
          return {};
        }},
 
+      {.name = "fibers",
+       .takes = Takes::kValue,
+       .value_name = "KIND",
+       .group = kCopies,
+       .help = "what guests run on: async (the default), or continuations (faster switches; core modules on x86-64 Linux; rests on "
+               "a part "
+               "of the engine that is less tested)",
+       .completes = Completes::kWords,
+       .words = {"async", "continuations"},
+       .apply = [](Settings& s, std::string_view v) { return choose_fibers(v, s.fibers); }},
+      {.name = "preempt-strands",
+       .group = kCopies,
+       .help = "interrupt a strand that does not yield, so that other strands of its process run",
+       .apply = [](Settings& s, std::string_view v) { return store(parse_switch(v), s.strands_preemptive); }},
       {.name = "on-deadlock",
        .takes = Takes::kValue,
        .value_name = "WHAT",

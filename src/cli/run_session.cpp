@@ -112,6 +112,8 @@ int RunSession::start() {
   if (settings_.stack_bytes) options.stack_bytes = *settings_.stack_bytes;
   options.fuel = settings_.limits.fuel.has_value();
   options.preemption = settings_.preemption;
+  options.fibers = settings_.fibers;
+  options.strands_preemptive = settings_.strands_preemptive;
   options.cache = settings_.cache;
   options.cache_directory = settings_.cache_directory;
   options.trace = !settings_.trace.empty();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/bench/settings.hpp"
+#include "weft/fibers.hpp"
 #include "weft/limits.hpp"
 #include "weft/process.hpp"
 #include "weft/units.hpp"
@@ -47,6 +48,8 @@ struct Settings {
   Duration quantum = std::chrono::milliseconds(1);
   Priority priority = kPriorityNormal;
   bool preemption = true;
+  Fibers fibers = Fibers::kAsync;
+  bool strands_preemptive = false;
   OnDeadlock on_deadlock = OnDeadlock::kReport;
 
   // Limits of each copy. The stack is set for the whole runtime.

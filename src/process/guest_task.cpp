@@ -60,7 +60,9 @@ Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> p
                                                  .values = spec.entry_values,
                                                  .text_values = spec.entry_text,
                                                  .limits = &spec.limits,
-                                                 .counters = &task->counters_},
+                                                 .counters = &task->counters_,
+                                                 .resident = spec.resident,
+                                                 .ignore_deadlock = spec.on_deadlock == OnDeadlock::kIgnore},
                                                 *task);
   if (!call) return std::unexpected(call.error());
   task->call_.emplace(std::move(*call));
@@ -93,6 +95,29 @@ void GuestTask::read_counters(Usage& usage) const noexcept {
 bool GuestTask::request_stack(weft_backtrace_fn receive, void* context) {
   std::lock_guard lock(call_mutex_);
   return call_ && call_->request_stack(receive, context);
+}
+
+Result<void> GuestTask::spawn_strand(std::string_view function, std::span<const Value> arguments, std::uint64_t token) {
+  {
+    std::lock_guard lock(call_mutex_);
+    if (!call_) return fail(ErrorKind::kCancelled, "the process has ended");
+    if (Result<void> asked = call_->spawn_strand(function, arguments, token); !asked) return asked;
+  }
+  wake();
+  return {};
+}
+
+void GuestTask::finish_strands() {
+  {
+    std::lock_guard lock(call_mutex_);
+    if (!call_) return;
+    call_->finish_strands();
+  }
+  wake();
+}
+
+void GuestTask::strand_finished(std::uint64_t token, Result<std::vector<Value>> results) noexcept {
+  process_->strand_finished(token, std::move(results));
 }
 
 sched::Poll GuestTask::run(sched::RunContext& context) {
@@ -221,24 +246,38 @@ std::int64_t GuestTask::read(std::span<std::byte> buffer, sched::Task* task) noe
 
 bool GuestTask::sleep(std::uint64_t deadline_ns, sched::Task*, void** op) noexcept {
   sched::Scheduler& scheduler = process_->environment.scheduler();
-  const bool over = *op != nullptr ? sleep_timer_.fired() : deadline_ns <= scheduler.now_ns();
-  if (over) {
-    *op = nullptr;
-    sleep_deadline_ns_ = 0;
-    return true;
-  }
   if (*op == nullptr) {
-    *op = &sleep_timer_;
-    sleep_deadline_ns_ = deadline_ns;
-    sleep_timer_.clear();
-    scheduler.timers().arm(sleep_timer_, deadline_ns);
-    if (sleep_timer_.fired()) return sleep(deadline_ns, nullptr, op);
+    if (deadline_ns <= scheduler.now_ns()) return true;
+    sched::TaskTimer* timer = &sleep_timer_;
+    if (sleeping_) {
+      // Only strands sleep side by side.
+      timer = new sched::TaskTimer();
+      timer->borrow_task(*this);
+    } else {
+      sleeping_ = true;
+      sleep_deadline_ns_ = deadline_ns;
+    }
+    *op = timer;
+    timer->clear();
+    scheduler.timers().arm(*timer, deadline_ns);
   }
-  return false;
+  if (!static_cast<sched::TaskTimer*>(*op)->fired()) return false;
+  sleep_over(*op);
+  *op = nullptr;
+  return true;
 }
 
-void GuestTask::sleep_drop(void*) noexcept {
-  sleep_timer_.cancel();
+void GuestTask::sleep_drop(void* op) noexcept {
+  static_cast<sched::TaskTimer*>(op)->cancel();
+  sleep_over(op);
+}
+
+void GuestTask::sleep_over(void* op) noexcept {
+  if (op != &sleep_timer_) {
+    delete static_cast<sched::TaskTimer*>(op);
+    return;
+  }
+  sleeping_ = false;
   sleep_deadline_ns_ = 0;
 }
 

@@ -48,6 +48,10 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   // Asks for the guest's stack: see wasm::Call. False when there is none to be had. Any thread.
   bool request_stack(weft_backtrace_fn receive, void* context);
 
+  // See wasm::Call. kCancelled when the guest is gone. Any thread; wakes the task.
+  Result<void> spawn_strand(std::string_view function, std::span<const Value> arguments, std::uint64_t token);
+  void finish_strands();
+
   sched::Poll run(sched::RunContext& context) override;
   void on_done() override;
   void cancel_requested() override;
@@ -64,6 +68,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   void futex_drop(void* op) noexcept override;
   std::uint32_t futex_notify(const void* address, std::uint32_t count) noexcept override;
   std::int32_t spawn_thread(std::int32_t argument) noexcept override;
+  void strand_finished(std::uint64_t token, Result<std::vector<Value>> results) noexcept override;
   std::uint64_t process_id() const noexcept override { return process_->id; }
   bool stop_requested() const noexcept override { return process_->stop_requested.load(std::memory_order_acquire); }
 
@@ -74,6 +79,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   bool stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
   void end(ExitStatus status);
   void report_waiting(sched::RunContext& context);
+  void sleep_over(void* op) noexcept;
   void check_cpu_time(std::uint64_t now_ns) noexcept;
   const char* park_reason();
 
@@ -101,6 +107,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   const std::shared_ptr<Process::State> process_;
   const std::uint32_t thread_;
   sched::TaskTimer sleep_timer_;
+  bool sleeping_ = false;  // sleep_timer_ is in use
   sync::FutexWaiter futex_;
   std::mutex call_mutex_;
 };

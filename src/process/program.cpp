@@ -67,8 +67,8 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");
   }
-  const bool runnable =
-      !spec.entry.empty() || module->entry() == WEFT_ENTRY_START || module->entry() == WEFT_ENTRY_COMPONENT_COMMAND;
+  const bool runnable = spec.resident || !spec.entry.empty() || module->entry() == WEFT_ENTRY_START ||
+                        module->entry() == WEFT_ENTRY_COMPONENT_COMMAND;
   if (!runnable) {
     return fail(ErrorKind::kNoEntryPoint,
                 module->is_component()

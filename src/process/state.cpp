@@ -326,11 +326,54 @@ void Process::State::finish(ExitStatus outcome, process::StopCause cause) {
   }
 }
 
+Result<JoinHandle<std::vector<Value>>> Process::State::spawn_strand(std::string_view function, std::span<const Value> arguments) {
+  auto join = std::make_shared<StrandJoin>();
+  base::Ref<process::GuestTask> first;
+  std::uint64_t token = 0;
+  {
+    std::lock_guard lock(mutex);
+    if (status || !task) return fail(ErrorKind::kCancelled, "the process has ended");
+    if (!strands_) strands_ = std::make_unique<Strands>();
+    token = ++strands_->next;
+    strands_->alive.emplace(token, join);
+    first = task;
+  }
+  if (Result<void> asked = first->spawn_strand(function, arguments, token); !asked) {
+    std::lock_guard lock(mutex);
+    if (strands_) strands_->alive.erase(token);
+    return std::unexpected(std::move(asked.error()));
+  }
+  return JoinHandle<std::vector<Value>>(std::move(join));
+}
+
+void Process::State::finish_strands() {
+  base::Ref<process::GuestTask> first;
+  {
+    std::lock_guard lock(mutex);
+    first = task;
+  }
+  if (first) first->finish_strands();
+}
+
+void Process::State::strand_finished(std::uint64_t token, Result<std::vector<Value>> results) {
+  std::shared_ptr<StrandJoin> join;
+  {
+    std::lock_guard lock(mutex);
+    const auto found = strands_->alive.find(token);
+    if (found == strands_->alive.end()) return;
+    join = std::move(found->second);
+    strands_->alive.erase(found);
+  }
+  join->result.emplace(std::move(results));
+  join->finish();
+}
+
 void Process::State::publish(ExitStatus outcome) {
   environment.table.remove(id);
   environment.table.release();
   std::vector<base::Ref<sched::Task>> told;
   base::Ref<process::GuestTask> done;
+  std::unique_ptr<Strands> strands;
   {
     std::lock_guard lock(mutex);
     WEFT_ASSERT(!status, "a process ended twice");
@@ -338,10 +381,17 @@ void Process::State::publish(ExitStatus outcome) {
     over.store(true, std::memory_order_release);
     told.swap(waiters);
     std::swap(done, task);
+    std::swap(strands, strands_);
   }
   nudge_.cancel();  // outside the mutex, for which its fire() may wait
   ended.notify_all();
   for (const base::Ref<sched::Task>& waiter : told) waiter->wake();
+  if (strands) {
+    for (auto& [token, join] : strands->alive) {
+      join->result.emplace(fail(ErrorKind::kCancelled, "the process has ended before its strand"));
+      join->finish();
+    }
+  }
 }
 
 bool Process::State::wait_for_end(sched::Task& waiter) {
@@ -409,6 +459,10 @@ Task<ExitStatus> Process::exited() const {
 }
 
 void Process::kill(std::string_view by) const { state_->stop(process::StopCause::kKill, by); }
+Result<JoinHandle<std::vector<Value>>> Process::spawn_strand(std::string_view function, std::span<const Value> arguments) const {
+  return state_->spawn_strand(function, arguments);
+}
+void Process::finish_strands() const { state_->finish_strands(); }
 void Process::request_stop() const { state_->request_stop(); }
 
 void Process::set_priority(Priority priority) const { state_->set_priority(std::min(priority, kPriorityLowest)); }

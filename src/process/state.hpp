@@ -66,6 +66,10 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   void deadlocked();
   void add_waiting_stack(std::uint32_t thread, std::vector<Frame> stack);
 
+  Result<JoinHandle<std::vector<Value>>> spawn_strand(std::string_view function, std::span<const Value> arguments);
+  void finish_strands();
+  void strand_finished(std::uint64_t token, Result<std::vector<Value>> results);
+
   Usage usage_now() const;
   // False: ended already, and `waiter` was not registered.
   bool wait_for_end(sched::Task& waiter);
@@ -105,6 +109,12 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
     std::uint64_t started = 1;                                               // with thread 0
     std::uint64_t most = 1;                                                  // with thread 0
     Usage ended;                                                             // of those that are gone
+  };
+  // The strands that were asked for and have not ended. Under mutex.
+  using StrandJoin = detail::TypedJoinState<std::vector<Value>>;
+  struct Strands {
+    std::unordered_map<std::uint64_t, std::shared_ptr<StrandJoin>> alive;  // by token
+    std::uint64_t next = 0;                                                // the token given last
   };
   // How it ends, once that is decided. Under mutex.
   struct Ending {
@@ -149,6 +159,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   Nudge nudge_{*this};
   // Under mutex:
   std::unique_ptr<Threads> threads_;
+  std::unique_ptr<Strands> strands_;
   std::unique_ptr<Ending> ending_;
   std::vector<WaitingThread> waiting_;  // once it is found deadlocked
   std::uint64_t waiting_threads_ = 0;   // how many they are, shown or not

@@ -112,6 +112,8 @@ Result<Call> Call::prepare(const Program& program, const CallConfig& config, Cal
   abi.limits.instances = limits.instances.value_or(WEFT_UNLIMITED);
   abi.limits.fuel = limits.fuel.value_or(WEFT_UNLIMITED);
   abi.counters = config.counters;
+  abi.resident = config.resident;
+  abi.ignore_deadlock = config.ignore_deadlock;
   weft_call* raw = nullptr;
   if (weft_error* error = weft_call_new(program.raw(), &abi, &host, &raw)) return std::unexpected(take_error(error));
   return Call(raw);
@@ -124,6 +126,15 @@ Result<Call> Call::prepare_thread(const Call& parent, std::int32_t id, std::int3
     return std::unexpected(take_error(error));
   }
   return Call(raw);
+}
+
+Result<void> Call::spawn_strand(std::string_view function, std::span<const Value> arguments, std::uint64_t token) const {
+  std::vector<weft_val> values;
+  for (const Value& value : arguments) values.push_back(to_abi(value));
+  if (weft_error* error = weft_call_spawn_strand(raw_, to_abi(function), values.data(), values.size(), token)) {
+    return std::unexpected(take_error(error));
+  }
+  return {};
 }
 
 ExitStatus Call::outcome() const {
@@ -151,6 +162,9 @@ ExitStatus Call::outcome() const {
     case WEFT_OUTCOME_KIND_LIMIT:
       status.kind = ExitKind::kLimitReached;
       status.limit = LimitReached{limit_kind_of(abi.limit), abi.limit_value, abi.limit_asked};
+      break;
+    case WEFT_OUTCOME_KIND_DEADLOCKED:
+      status.kind = ExitKind::kDeadlocked;
       break;
     case WEFT_OUTCOME_KIND_FAILED:
       status.kind = ExitKind::kFailed;

@@ -29,6 +29,8 @@ struct CallConfig {
   std::span<const std::string> text_values;
   const Limits* limits = nullptr;     // required
   weft_counters* counters = nullptr;  // required; outlives the call
+  bool resident = false;              // goes on when its entry has returned, for strands, until finish_strands()
+  bool ignore_deadlock = false;       // strands that all wait for each other are left alone
 };
 
 class Call {
@@ -58,6 +60,11 @@ class Call {
   ExitStatus outcome() const;
   // Hands the stack to `receive` at the next epoch check, or the next poll while the guest waits. False: not now. Any thread.
   bool request_stack(weft_backtrace_fn receive, void* context) const { return weft_call_request_backtrace(raw_, receive, context); }
+  // Asks for a strand that calls an exported function; the next poll makes it, and CallHost::strand_finished hears of its end. kBadArgument, kNoEntryPoint.
+  // Any thread.
+  Result<void> spawn_strand(std::string_view function, std::span<const Value> arguments, std::uint64_t token) const;
+  // A resident process ends with its last strand, at the next poll at the earliest. Any thread.
+  void finish_strands() const { weft_call_finish_strands(raw_); }
 
  private:
   explicit Call(weft_call* raw) : raw_(raw) {}

@@ -7,8 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "sched/task.hpp"
+#include "weft/error.hpp"
+#include "weft/value.hpp"
 
 namespace weft::wasm {
 
@@ -60,6 +63,8 @@ class CallHost {
   virtual std::uint32_t futex_notify(const void* address, std::uint32_t count) noexcept = 0;
   // The guest starts a thread: its id, or a negative number as an error.
   virtual std::int32_t spawn_thread(std::int32_t argument) noexcept = 0;
+  // What the strand answered that Call::spawn_strand asked for as `token`, or why it did not begin.
+  virtual void strand_finished(std::uint64_t token, Result<std::vector<Value>> results) noexcept = 0;
 };
 
 }  // namespace weft::wasm

@@ -2,6 +2,7 @@
 
 #include "base/thread_sanitizer.hpp"
 #include "sched/task.hpp"
+#include "wasm/call.hpp"
 #include "wasm/call_host.hpp"
 
 namespace weft::wasm {
@@ -85,6 +86,15 @@ weft_hooks hooks() {
     return host_of(process).futex_notify(address, count);
   };
   table.thread_spawn = [](void* process, std::int32_t argument) { return host_of(process).spawn_thread(argument); };
+  table.strand_finished = [](void* process, std::uint64_t token, const weft_val* results, std::size_t size, weft_error* error) {
+    if (error != nullptr) {
+      host_of(process).strand_finished(token, std::unexpected(take_error(error)));
+      return;
+    }
+    std::vector<Value> values;
+    for (const weft_val& value : std::span(results, size)) values.push_back(from_abi(value));
+    host_of(process).strand_finished(token, std::move(values));
+  };
   return table;
 }
 
@@ -130,6 +140,11 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineConfig& config) {
   abi.cache_directory = wasm::to_abi(config.cache_directory);
   abi.fuel = config.fuel;
   abi.epochs = config.epochs;
+  abi.fibers = config.fibers == Fibers::kAsync ? WEFT_FIBERS_ASYNC : WEFT_FIBERS_CONTINUATIONS;
+  abi.strands = config.strands;
+  abi.strands_preemptive = config.strands_preemptive;
+  abi.strands_max = config.strands_max;
+  abi.strand_stack_bytes = config.strand_stack_bytes;
   abi.slots_max = config.slots_max;
   abi.thread_slots_max = config.thread_slots_max;
   abi.memory_reservation_bytes = config.memory_reservation_bytes;

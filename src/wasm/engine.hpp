@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "weft/error.hpp"
+#include "weft/fibers.hpp"
 #include "weft_engine.h"
 
 namespace weft::wasm {
@@ -21,6 +22,11 @@ struct EngineConfig {
   std::string cache_directory;  // empty: no cache
   bool fuel = false;
   bool epochs = true;
+  Fibers fibers = Fibers::kAsync;
+  bool strands = false;
+  bool strands_preemptive = false;
+  std::uint32_t strands_max = 1'000'000;
+  std::uint32_t strand_stack_bytes = 64U << 10;
   std::uint32_t slots_max = 1000;         // processes without threads alive at once
   std::uint32_t thread_slots_max = 1000;  // guest threads alive at once
   std::uint64_t memory_reservation_bytes = 4ULL << 30;
