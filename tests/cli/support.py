@@ -11,9 +11,22 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WEFT = os.environ.get("WEFT") or str(ROOT / "build/dev/bin/weft")
 SUITE = pathlib.Path(os.environ.get("WEFT_GUESTS") or ROOT / "build/guests") / "suite"
+# What guests run on, where it is not the default: each test is there for both kinds.
+FIBERS = os.environ.get("WEFT_TEST_FIBERS")
 WAT = pathlib.Path(__file__).resolve().parent / "guests"
 # Only for what would otherwise hang for ever; ctest has its own bound around it.
 HANGS_S = 240
+
+
+OTHER_COMMANDS = ("bench", "completions", "dump", "help", "inspect", "version", "--help", "-h", "--version", "-V")
+
+
+def command(args):
+    """Of weft, with what the guests are to run on."""
+    args = [str(arg) for arg in args]
+    if FIBERS and args and args[0] not in OTHER_COMMANDS:
+        args.insert(1 if args[0] in ("run", "compile") else 0, f"--fibers={FIBERS}")
+    return [WEFT, *args]
 
 
 class Answer:
@@ -51,13 +64,13 @@ class WeftTest(unittest.TestCase):
         return str(path)
 
     def weft(self, *args, stdin=b"", env=None, cwd=None, preexec=None):
-        done = subprocess.run([WEFT, *map(str, args)], input=stdin, capture_output=True, timeout=HANGS_S,
+        done = subprocess.run(command(args), input=stdin, capture_output=True, timeout=HANGS_S,
                               env={**self.env, **(env or {})}, cwd=cwd or self.dir, preexec_fn=preexec)
         return Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     def start(self, *args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more):
         """A weft that runs on; killed at the end of the test if it still does."""
-        process = subprocess.Popen([WEFT, *map(str, args)], stdin=stdin, stdout=stdout, stderr=stderr,
+        process = subprocess.Popen(command(args), stdin=stdin, stdout=stdout, stderr=stderr,
                                    env=self.env, cwd=self.dir, **more)
 
         def end():

@@ -40,6 +40,7 @@ std::string large_module() {
 
 RuntimeOptions options_with(const fs::path& directory) {
   RuntimeOptions options;
+  options.fibers = testing::chosen_fibers();
   options.workers = 2;
   options.processes_max = 20;
   options.cache = true;

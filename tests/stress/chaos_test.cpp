@@ -80,6 +80,7 @@ class Round {
   explicit Round(std::uint64_t seed) : seed_(seed) {
     Dice dice(seed);
     RuntimeOptions options;
+    options.fibers = testing::chosen_fibers();
     options.workers = static_cast<unsigned>(1 + dice.below(4));
     options.quantum = std::chrono::microseconds(10 + dice.below(1000));
     options.processes_max = static_cast<unsigned>(20 + dice.below(100));

@@ -21,6 +21,7 @@ class LifetimeTest : public ::testing::Test {
   // Two workers, small. No fixture of its own keeps a copy.
   static Runtime make(HostFunctions host = {}) {
     RuntimeOptions options;
+    options.fibers = testing::chosen_fibers();
     options.workers = 2;
     options.cache = false;
     options.processes_max = 20;

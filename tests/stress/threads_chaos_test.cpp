@@ -104,6 +104,7 @@ class Round {
  public:
   explicit Round(std::uint64_t seed) : random_(seed), seed_(seed) {
     RuntimeOptions options;
+    options.fibers = testing::chosen_fibers();
     options.workers = static_cast<unsigned>(1 + below(4));
     options.quantum = std::chrono::microseconds(10 + below(1000));
     options.processes_max = 100;

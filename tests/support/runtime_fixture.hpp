@@ -17,6 +17,7 @@
 #include <string_view>
 #include <thread>
 
+#include "support/fibers.hpp"
 #include "weft/weft.hpp"
 
 namespace weft::testing {
@@ -67,6 +68,7 @@ class RuntimeTest : public ::testing::Test {
     options.workers = 2;
     options.cache = false;
     options.processes_max = 2000;
+    options.fibers = chosen_fibers();
     return options;
   }
 

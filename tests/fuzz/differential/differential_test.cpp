@@ -43,6 +43,7 @@ class Differential {
   // The functions of up to kModulesPerRuntime modules, in a runtime of their own.
   void run(std::span<const Expected> functions) {
     RuntimeOptions options;
+    options.fibers = testing::chosen_fibers();
     options.workers = 2;
     options.quantum = std::chrono::microseconds(10);
     options.processes_max = 500;

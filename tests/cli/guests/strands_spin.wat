@@ -1,0 +1,16 @@
+;; A strand that never yields. The first one waits for another, which has something to say, and ends.
+(module
+  (import "weft_strand" "spawn" (func $spawn (param i32 i32 i32) (result i64)))
+  (import "weft_strand" "join" (func $join (param i64) (result i64)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 32) "said\n")
+  (table funcref (elem $spins $says))
+  (func $spins (param i32) (result i32) (loop $again (br $again)) (unreachable))
+  (func $says (param i32) (result i32)
+    (i32.store (i32.const 0) (i32.const 32))
+    (i32.store (i32.const 4) (i32.const 5))
+    (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+  (func (export "_start")
+    (drop (call $spawn (i32.const 0) (i32.const 0) (i32.const 1)))
+    (drop (call $join (call $spawn (i32.const 1) (i32.const 0) (i32.const 1))))))
