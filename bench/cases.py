@@ -23,10 +23,13 @@ class Case:
     bench: str  # of the lines to take …
     name: str  # … and their case
     commands: dict  # system -> arguments, without the program
+    ours: str = "weft"  # the system that the verdict is about
     judge: Optional[Callable] = None  # of {system: Figure} -> Verdict
     rounds_max: int = 1000
     fills_machine: bool = False  # keeps all cores busy for seconds: no real-time priority
     sysctl: Optional[int] = None  # the least vm.max_map_count that it needs
+    maps: int = 0  # the same, but for this case it is not raised …
+    memory_gib: int = 0  # … nor is it measured if less than this is free
     may_fail: dict = field(default_factory=dict)  # system -> text that makes its failure an answer
     names: dict = field(default_factory=dict)  # system -> case, where it differs from `name`
 
@@ -85,12 +88,12 @@ def judge_spawn(figures):
     return Verdict("≤ 10 us" + (", ≥ 20 × lunatic" if lunatic else ""), weft <= 10 and (lunatic is None or lunatic >= 20), found)
 
 
-def judge_parked(n):
+def judge_parked(n, kib=15):
     def judge(figures):
         figure = figures["weft"]
         alive = min((int(extra.get("alive", 0)) for extra in figure.extras), default=0)
         found = f"{thousands(alive)} alive, {figure.median:.1f} KiB"
-        return Verdict(f"{thousands(n)} alive, ≤ 15 KiB", alive >= n and figure.median <= 15, found)
+        return Verdict(f"{thousands(n)} alive, ≤ {kib} KiB", alive >= n and figure.median <= kib, found)
 
     return judge
 
@@ -147,8 +150,43 @@ def judge_trace(figures):
     return Verdict("≤ 5 %", cost <= 1.05, f"{(cost - 1) * 100:+.1f} %")
 
 
-def all_cases(cores, quick):
-    """`cores`: how many this program may use. `quick`: seconds for everything; proves that it runs, measures nothing."""
+def judge_strand_yield(figures):
+    boost, go = ratio(figures, "weft", "boost"), ratio(figures, "go", "weft")
+    target = "≤ 3 × Boost.Context's time, ≥ 4 × faster than Go"
+    if boost is None or go is None:
+        return Verdict(target, None, "not both peers to compare with")
+    return Verdict(target, boost <= 3 and go >= 4, f"{boost:.2f} × its time, {go:.1f} × faster")
+
+
+def judge_strand_spawn(figures):
+    ns = figures["weft"].median
+    return Verdict("≤ 100 ns", ns <= 100, f"{ns:.0f} ns")
+
+
+def judge_kernels(figures):
+    checks = figures["weft continuations"]
+    each = ", ".join(f"{name} {checks.median_of(name):.0f}" for name in checks.extras[0])
+    found = f"{checks.median:.1f} % ({each})"
+    if "weft" not in figures:
+        return Verdict("≤ 5 %, no worse than epochs", None if checks.median <= 5 else False, found)
+    epochs = figures["weft"].median
+    return Verdict("≤ 5 %, no worse than epochs", checks.median <= min(5, epochs), f"{found}, epochs {epochs:.1f} %")
+
+
+def judge_switch_on_continuations(figures):
+    go, share = ratio(figures, "weft continuations", "go"), ratio(figures, "weft continuations", "weft")
+    found = ", ".join(f"{value:.2f} × {name}" for value, name in ((go, "Go"), (share, "async")) if value is not None)
+    return Verdict("≤ 1.0 × Go", None if go is None else go <= 1, found or "no peer to compare with")
+
+
+def judge_round_trip_on_continuations(figures):
+    ns, share = figures["weft continuations"].median, ratio(figures, "weft continuations", "weft")
+    return Verdict("≤ 0.5 us", ns <= 500, f"{ns / 1000:.2f} us" + ("" if share is None else f", {share:.2f} × async"))
+
+
+def all_cases(cores, quick, kernels):
+    """`cores`: how many this program may use. `quick`: seconds for everything; proves that it runs, measures nothing. `kernels`: the module
+    with the five kernels, or None."""
     cases = []
 
     def words(bench, **options):
@@ -369,7 +407,126 @@ def all_cases(cores, quick):
         )
     )
 
-    # 8. Trace.
+    # 8. Strands: fibers inside one process.
+    strand_yields = 100_000 if quick else 10_000_000
+    for n in (1, 1_000) if quick else (1, 100, 1_000, 10_000):
+        native = words("switch", n=n, iterations=strand_yields // n)
+        cases.append(
+            Case(
+                key=f"strands.yield.{n}",
+                group="strands",
+                title=f"yield from strand to strand, {thousands(n)} strands" if n > 1 else "yield of the only strand, which switches to nobody",
+                unit="ns",
+                bench="switch",
+                name="strand",
+                commands={"weft": ["strand-yield"] + native[1:], "go": native, "boost": native},
+                judge=judge_strand_yield if n == 1_000 else None,
+                names={"go": "yield", "boost": "yield"},
+            )
+        )
+    count = 50_000 if quick else 5_000_000
+    for n, title in ((1, "one by one"), (64, "64 at a time")):
+        arguments = words("strand-spawn", n=n, count=count)
+        native = words("spawn", count=count)
+        cases.append(
+            Case(
+                key=f"strands.spawn.{n}",
+                group="strands",
+                title=f"spawn + finish + join of a strand, stack used again, {title}",
+                unit="ns",
+                bench="spawn",
+                name="strand",
+                commands={"weft": arguments, "go": native + ["--batch", str(n)], "boost": native},
+                judge=judge_strand_spawn,
+                names={"go": "empty", "boost": "empty"},
+            )
+        )
+    for n in (2_000,) if quick else (30_000, 1_000_000):
+        huge = n > 30_000
+        arguments = words("strand-parked", n=n)
+        cases.append(
+            Case(
+                key=f"strands.parked.{n}",
+                group="strands",
+                title=f"{thousands(n)} strands in one process, vm.max_map_count {'high enough for them' if huge else 'as it is'}",
+                unit="KiB",
+                bench="parked",
+                name="strand",
+                commands={"weft": arguments, "go": words("parked", n=n)},
+                judge=judge_parked(n, kib=5),
+                names={"go": "memory"},
+                rounds_max=1 if huge else 1000,
+                maps=2_100_000 if huge else 0,
+                # Stacks, page tables and the kernel's records of mappings.
+                memory_gib=8 if huge else 0,
+            )
+        )
+
+    # 9. Whole processes and guest threads on continuations.
+    continuations = ["--fibers", "continuations"]
+    if kernels:
+        arguments = words("kernels", guest=kernels, repeats=1 if quick else 10)
+        cases.append(
+            Case(
+                key="continuations.kernels",
+                group="continuations",
+                title="preemption's cost on five kernels, geometric mean",
+                unit="%",
+                bench="kernels",
+                name="mean",
+                commands={"weft": arguments, "weft continuations": arguments + continuations},
+                ours="weft continuations",
+                judge=judge_kernels,
+            )
+        )
+    for n in (1_000,) if quick else (1, 1_000, 10_000):
+        arguments = words("switch", n=n, iterations=max(1, yields // n))
+        cases.append(
+            Case(
+                key=f"continuations.switch.{n}",
+                group="continuations",
+                title=f"switch by yield, {thousands(n)} process{'es' if n > 1 else ''}, one worker, both kinds of fibers",
+                unit="ns",
+                bench="switch",
+                name="yield",
+                commands={"weft": arguments, "weft continuations": arguments + continuations, "go": arguments},
+                ours="weft continuations",
+                judge=judge_switch_on_continuations if n == 1_000 else None,
+            )
+        )
+    arguments = words("spawn", count=2_000 if quick else 100_000)
+    cases.append(
+        Case(
+            key="continuations.spawn",
+            group="continuations",
+            title="spawn + run + exit, empty process, 1 worker, both kinds of fibers",
+            unit="us",
+            bench="spawn",
+            name="empty",
+            commands={"weft": arguments, "weft continuations": arguments + continuations},
+            ours="weft continuations",
+        )
+    )
+    count = str(2_000 if quick else 200_000)
+    cases.append(
+        Case(
+            key="continuations.round_trip",
+            group="continuations",
+            title="round trip of two guest threads over a mutex and a condition variable, one worker",
+            unit="ns",
+            bench="threads",
+            name="round_trip",
+            commands={
+                "weft": ["threads", "round_trip", count, "--workers=1"],
+                "weft continuations": ["threads", "round_trip", count, "--workers=1", "--fibers=continuations"],
+                "go": words("roundtrip", count=count),
+            },
+            ours="weft continuations",
+            judge=judge_round_trip_on_continuations,
+        )
+    )
+
+    # 10. Trace.
     n = 1_000
     arguments = words("switch", n=n, iterations=max(1, yields // n))
     cases.append(

@@ -4,6 +4,14 @@ import statistics
 import unicodedata
 
 
+# In nanoseconds: programs and cases may differ in them.
+TIMES = {"ns": 1.0, "us": 1e3, "ms": 1e6}
+
+
+def converted(value, unit, wanted):
+    return value * TIMES[unit] / TIMES[wanted] if unit in TIMES and wanted in TIMES else value
+
+
 class Figure:
     """All values of one system in one case."""
 
@@ -67,12 +75,14 @@ def table(rows, right):
 SYSTEM_TITLES = {
     "weft": "Weft",
     "weft traced": "Weft, traced",
+    "weft continuations": "Weft, continuations",
     "tokio": "Tokio host",
     "go": "Go",
     "boost": "Boost.Context",
     "lunatic": "lunatic",
     "wasmtime46": "Wasmtime 46",
     "native": "native threads",
+    "kernels": "the five kernels",
 }
 
 

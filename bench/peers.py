@@ -67,6 +67,7 @@ class Peers:
         for name, make in (("go", self.go), ("boost", self.boost), ("tokio", self.tokio)):
             self.add(name, *make(build))
         self.add("native", *self.native())
+        self.add("kernels", *self.kernels(build))
         if slow:
             self.add("wasmtime46", *self.wasmtime(build))
             self.add("lunatic", *self.lunatic(build))
@@ -99,6 +100,17 @@ class Peers:
         if problem and "boost/context" in problem:
             problem = "Boost.Context is not installed (Debian: libboost-context-dev)"
         return program, problem
+
+    def kernels(self, build):
+        """No peer, but a guest in C, which the programs above are told to run."""
+        module, source = BUILD / "kernels.wasm", ROOT / "bench" / "guests" / "kernels.c"
+        if not build or newer(module, source):
+            return module, None
+        compiler = tool("clang-19") or tool("clang")
+        if compiler is None:
+            return module, "no clang"
+        command = [compiler, "--target=wasm32", "-O2", "-mbulk-memory", "-nostdlib", "-Wl,--no-entry", str(source), "-o", str(module)]
+        return module, run(command)
 
     def tokio(self, build):
         directory = "release" if self.profile == "release" else "debug"

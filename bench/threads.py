@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """One figure about threads, from one system: a program of guests/threads run by Weft, by Wasmtime 46, or compiled for this machine.
 
-usage: threads.py SYSTEM PROGRAM CASE [WORDS]     SYSTEM: weft, wasmtime46 or native; PROGRAM: its command, or the directory of native programs
+usage: threads.py SYSTEM PROGRAM CASE [WORDS]     SYSTEM: weft, wasmtime46 or native; PROGRAM: its command, or the directory of native programs;
+                                                  words that begin with -- are flags of weft run
 
 Prints a line of JSON, as the other peers do. The programs time themselves; the memory of waiting threads is read from /proc.
 """
@@ -23,7 +24,8 @@ def command(system, program, guest, words):
         return [str(Path(program) / guest)] + words
     module = str(GUESTS / f"{guest}.wasm")
     if system == "weft":
-        return [program, "run", module] + words
+        flags = [word for word in words if word.startswith("--")]
+        return [program, "run"] + flags + [module] + [word for word in words if word not in flags]
     return [program, "run"] + WASMTIME_FLAGS + [module] + words
 
 

@@ -13,5 +13,11 @@ void bench_idle(const Options& options);      // n sleeping processes: CPU time 
 void bench_fairness(const Options& options);  // a process that wakes every 5 ms beside 4 endless loops a worker: ms late
 void bench_scaling(const Options& options);   // CPU-bound guests, one and then one for each worker: throughput ratio
 void bench_overhead(const Options& options);  // one CPU-bound guest with and without preemption: time ratio
+void bench_kernels(const Options& options);   // five such guests: geometric mean of the ratios to async fibers without preemption
+
+// Strands: fibers inside one process.
+void bench_strand_yield(const Options& options);   // n strands yield in turn: ns a yield
+void bench_strand_spawn(const Options& options);   // spawn + run + join, n at a time: ns
+void bench_strand_parked(const Options& options);  // n strands that have parked: KiB each
 
 }  // namespace weft_bench

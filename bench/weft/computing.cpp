@@ -1,5 +1,7 @@
 // Guests that only compute: how well they use all cores, and what being preemptible costs them.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "benchmarks.hpp"
 #include "measure.hpp"
@@ -16,11 +18,34 @@ struct Spent {
 // What n copies take, side by side.
 Spent run(const weft::Runtime& runtime, const weft::Program& program, unsigned n) {
   std::vector<weft::Process> processes;
+  processes.reserve(n);
   const std::uint64_t start = now_ns();
   const std::uint64_t start_cpu = cpu_ns();
   for (unsigned i = 0; i < n; ++i) processes.push_back(must(runtime.spawn(program)));
   for (const weft::Process& process : processes) join_well(process);
   return {static_cast<double>(now_ns() - start) / 1e9, static_cast<double>(cpu_ns() - start_cpu) / 1e9};
+}
+
+struct Compared {
+  double with_s = std::numeric_limits<double>::infinity();
+  double without_s = std::numeric_limits<double>::infinity();
+};
+
+struct Side {
+  const weft::Runtime& runtime;
+  weft::Program program;
+};
+
+// In turn. By CPU time, and of each the least: with one busy worker that is the elapsed time, less what other programs took and spoiled.
+Compared compare(const Side& with, const Side& without, unsigned repeats) {
+  run(with.runtime, with.program, 1);
+  run(without.runtime, without.program, 1);
+  Compared least;
+  for (unsigned i = 0; i < repeats; ++i) {
+    least.with_s = std::min(least.with_s, run(with.runtime, with.program, 1).cpu_s);
+    least.without_s = std::min(least.without_s, run(without.runtime, without.program, 1).cpu_s);
+  }
+  return least;
 }
 
 }  // namespace
@@ -47,21 +72,31 @@ void bench_overhead(const Options& options) {
   const weft::Runtime with = must(weft::Runtime::create(settings));
   settings.preemption = false;
   const weft::Runtime without = must(weft::Runtime::create(settings));
-  const weft::Program program_with = prepare(with, options, options.guest);
-  const weft::Program program_without = prepare(without, options, options.guest);
-  run(with, program_with, 1);
-  run(without, program_without, 1);
-  // By CPU time, and of each the least: with one busy worker that is the elapsed time, less what other programs took and spoiled.
-  double with_s = 0;
-  double without_s = 0;
-  for (unsigned i = 0; i < options.repeats; ++i) {
-    const double checked_s = run(with, program_with, 1).cpu_s;
-    const double plain_s = run(without, program_without, 1).cpu_s;
-    with_s = i == 0 ? checked_s : std::min(with_s, checked_s);
-    without_s = i == 0 ? plain_s : std::min(without_s, plain_s);
+  const Compared least =
+      compare({with, prepare(with, options, options.guest)}, {without, prepare(without, options, options.guest)}, options.repeats);
+  report("overhead", options.guest, 1, (least.with_s / least.without_s - 1) * 100, "%",
+         "\"with_s\":" + std::to_string(least.with_s) + ",\"without_s\":" + std::to_string(least.without_s));
+}
+
+void bench_kernels(const Options& options) {
+  constexpr const char* kKernels[] = {"fib", "sieve", "matmul", "sha256", "qsort"};
+  auto reports = std::make_shared<GuestReports>();
+  weft::RuntimeOptions settings = runtime_options(options, 1, 1, reports);
+  const weft::Runtime with = must(weft::Runtime::create(settings));
+  // Code without any checks: there is none on continuations, where they are part of what makes a guest a fiber.
+  settings.fibers = weft::Fibers::kAsync;
+  settings.preemption = false;
+  const weft::Runtime without = must(weft::Runtime::create(settings));
+  double logarithms = 0;
+  std::string extra;
+  for (const char* kernel : kKernels) {
+    const Compared least = compare({with, prepare(with, options, options.guest, kernel)},
+                                   {without, prepare(without, options, options.guest, kernel)}, options.repeats);
+    const double ratio = least.with_s / least.without_s;
+    logarithms += std::log(ratio);
+    extra += (extra.empty() ? "\"" : ",\"") + std::string(kernel) + "\":" + std::to_string((ratio - 1) * 100);
   }
-  report("overhead", options.guest, 1, (with_s / without_s - 1) * 100, "%",
-         "\"with_s\":" + std::to_string(with_s) + ",\"without_s\":" + std::to_string(without_s));
+  report("kernels", "mean", 1, (std::exp(logarithms / std::size(kKernels)) - 1) * 100, "%", extra);
 }
 
 }  // namespace weft_bench

@@ -8,7 +8,12 @@
 //   weft-bench scaling --guests bench/guests --workers 4 --rounds 20 --repeats 3
 //   weft-bench overhead --guests bench/guests --guest sort --rounds 20 --repeats 3
 //   weft-bench idle --guests bench/guests --n 10000 --seconds 5
+//   weft-bench kernels --guest build/bench/kernels.wasm --repeats 3
+//   weft-bench strand-yield --guests bench/guests --n 1000 --iterations 2000
+//   weft-bench strand-spawn --guests bench/guests --n 64 --count 100000
+//   weft-bench strand-parked --guests bench/guests --n 30000
 //
+// Each with --fibers continuations, if processes are to run on those.
 // One JSON object a line on standard output.
 #include <string>
 
@@ -18,9 +23,18 @@
 int main(int argc, char** argv) {
   using namespace weft_bench;
   const Options options = Options::parse(argc, argv);
-  const std::pair<const char*, void (*)(const Options&)> benchmarks[] = {
-      {"switch", bench_switch},     {"preempt", bench_preempt}, {"spawn", bench_spawn},       {"parked", bench_parked},
-      {"fairness", bench_fairness}, {"scaling", bench_scaling}, {"overhead", bench_overhead}, {"idle", bench_idle}};
+  const std::pair<const char*, void (*)(const Options&)> benchmarks[] = {{"switch", bench_switch},
+                                                                         {"preempt", bench_preempt},
+                                                                         {"spawn", bench_spawn},
+                                                                         {"parked", bench_parked},
+                                                                         {"fairness", bench_fairness},
+                                                                         {"scaling", bench_scaling},
+                                                                         {"overhead", bench_overhead},
+                                                                         {"idle", bench_idle},
+                                                                         {"kernels", bench_kernels},
+                                                                         {"strand-yield", bench_strand_yield},
+                                                                         {"strand-spawn", bench_strand_spawn},
+                                                                         {"strand-parked", bench_strand_parked}};
   for (const auto& [name, run] : benchmarks) {
     if (options.bench == name) {
       run(options);

@@ -30,7 +30,7 @@ void fail(const std::string& message) {
 
 Options Options::parse(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.empty()) fail("say which benchmark: switch, preempt, spawn, parked, fairness, scaling, overhead or idle");
+  if (words.empty()) fail("say which benchmark: switch, spawn, … (main.cpp lists them)");
   Options options;
   options.bench = words[0];
   for (std::size_t i = 1; i < words.size(); ++i) {
@@ -45,6 +45,9 @@ Options Options::parse(int argc, char** argv) {
       options.guests = text;
     } else if (name == "--guest") {
       options.guest = text;
+    } else if (name == "--fibers") {
+      if (text != "async" && text != "continuations") fail(name + " must be async or continuations");
+      options.fibers = text == "async" ? weft::Fibers::kAsync : weft::Fibers::kContinuations;
     } else if (name == "--seconds") {
       options.seconds = number(name, text);
     } else {
@@ -119,6 +122,7 @@ weft::HostFunctions GuestReports::functions(const std::shared_ptr<GuestReports>&
     }
     return 1;
   });
+  host.define("bench", "expected", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->expected); });
   host.define("bench", "iterations", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->iterations); });
   host.define("bench", "rounds", [r = reports](weft::Caller&) { return static_cast<std::int32_t>(r->rounds); });
   host.define("bench", "done", [r = reports](weft::Caller&) {
@@ -155,15 +159,18 @@ weft::RuntimeOptions runtime_options(const Options& options, unsigned workers, u
   result.stack_bytes = 64U << 10;
   // 100,000 times the default 4 GiB is more than the address space; up to 10,000 fit.
   if (processes > 10'000) result.memory_bytes_max = 1U << 20;
+  result.fibers = options.fibers;
   result.cache = false;
   result.trace = options.trace;
   result.host = GuestReports::functions(reports);
   return result;
 }
 
-weft::Program prepare(const weft::Runtime& runtime, const Options& options, const std::string& guest) {
+weft::Program prepare(const weft::Runtime& runtime, const Options& options, const std::filesystem::path& guest,
+                      const std::string& entry) {
   weft::ProcessSpec spec;
-  spec.module = must(runtime.load(options.guests / (guest + ".wat")));
+  spec.module = must(runtime.load(guest.has_extension() ? guest : options.guests / (guest.string() + ".wat")));
+  spec.entry = entry;
   return must(runtime.prepare(std::move(spec)));
 }
 

@@ -22,11 +22,12 @@ namespace weft_bench {
 struct Options {
   std::string bench;
   std::filesystem::path guests = "bench/guests";
-  std::string guest = "sort";  // overhead: which one
-  unsigned n = 1000;           // processes
+  std::string guest = "sort";  // overhead: which one; kernels: the module
+  weft::Fibers fibers = weft::Fibers::kAsync;
+  unsigned n = 1000;           // processes, or strands
   unsigned iterations = 1000;  // yields of each
   unsigned workers = 1;
-  unsigned count = 10'000;  // processes to spawn, all together
+  unsigned count = 10'000;  // processes or strands to spawn, all together
   double seconds = 1.0;
   unsigned rounds = 10;  // of work of each guest
   unsigned repeats = 1;
@@ -65,7 +66,7 @@ std::size_t maps();  // mappings of this program
 // What guests import from "bench", and what they have said. The host functions run on workers; everything that more than one worker
 // may touch at once is atomic or locked. Read the plain fields only after the processes have been joined.
 struct GuestReports {
-  std::uint32_t expected = 0;  // processes that must be there before any passes ready()
+  std::uint32_t expected = 0;  // processes, or strands of one, that must be there before any passes ready()
   std::uint32_t iterations = 0;
   std::uint32_t rounds = 0;
   std::atomic<std::uint32_t> arrived{0};
@@ -93,7 +94,9 @@ struct GuestReports {
 weft::RuntimeOptions runtime_options(const Options& options, unsigned workers, unsigned processes,
                                      const std::shared_ptr<GuestReports>& reports);
 
-weft::Program prepare(const weft::Runtime& runtime, const Options& options, const std::string& guest);
+// `guest`: a name in the directory of guests, or the path of a module. `entry`: as in ProcessSpec.
+weft::Program prepare(const weft::Runtime& runtime, const Options& options, const std::filesystem::path& guest,
+                      const std::string& entry = {});
 
 // Joins and ends the program when a guest did not end well: a benchmark of failing guests measures nothing.
 weft::ExitStatus join_well(const weft::Process& process);

@@ -1,7 +1,8 @@
 // The Go side of the benchmarks: goroutines doing what the guests in bench/guests do. One JSON object a line on standard output.
 //
 //	go-peer switch --n 1000 --iterations 2000
-//	go-peer spawn --workers 1 --count 100000
+//	go-peer spawn --workers 1 --count 100000 [--batch 64]
+//	go-peer roundtrip --count 100000
 //	go-peer parked --n 100000
 //	go-peer fairness --workers 2 --seconds 2
 //	go-peer scaling --workers 4 --rounds 20 --repeats 3
@@ -105,9 +106,8 @@ func switches(n, iterations int) {
 	report("switch", "yield", n, each(end.Sub(start)), "ns", map[string]any{"cpu": each(endCPU - startCPU)})
 }
 
-func spawn(workers, count int) {
+func spawn(workers, count, batch int) {
 	runtime.GOMAXPROCS(workers)
-	const batch = 64
 	var spawners sync.WaitGroup
 	start, startCPU := time.Now(), cpuTime()
 	for w := 0; w < workers; w++ {
@@ -129,6 +129,34 @@ func spawn(workers, count int) {
 	elapsed, cpu := time.Since(start), cpuTime()-startCPU
 	report("spawn", "empty", workers, float64(elapsed.Microseconds())*float64(workers)/started, "us",
 		map[string]any{"cpu": float64(cpu.Microseconds()) / started})
+}
+
+// Two goroutines take turns over a mutex and two condition variables, as guests/threads/runtime/pingpong.c does.
+func roundTrip(count int) {
+	runtime.GOMAXPROCS(1)
+	var mutex sync.Mutex
+	turn, signals := 0, [2]*sync.Cond{sync.NewCond(&mutex), sync.NewCond(&mutex)}
+	play := func(me int) {
+		for i := 0; i < count; i++ {
+			mutex.Lock()
+			for turn != me {
+				signals[me].Wait()
+			}
+			turn = 1 - me
+			signals[turn].Signal()
+			mutex.Unlock()
+		}
+	}
+	var pong sync.WaitGroup
+	pong.Add(1)
+	start := time.Now()
+	go func() {
+		play(1)
+		pong.Done()
+	}()
+	play(0)
+	pong.Wait()
+	report("threads", "round_trip", 2, float64(time.Since(start).Nanoseconds())/float64(count), "ns", nil)
 }
 
 func park(n int) (baseResident, baseTables float64) {
@@ -262,13 +290,14 @@ func scaling(workers, rounds, repeats int) {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("say which benchmark: switch, spawn, parked, fairness, scaling or idle")
+		fail("say which benchmark: switch, spawn, roundtrip, parked, fairness, scaling or idle")
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	n := flags.Int("n", 1000, "goroutines")
 	iterations := flags.Int("iterations", 1000, "yields of each")
 	workers := flags.Int("workers", 1, "GOMAXPROCS")
-	count := flags.Int("count", 100000, "goroutines to start, all together")
+	count := flags.Int("count", 100000, "goroutines to start, all together; round trips")
+	batch := flags.Int("batch", 64, "goroutines to start at a time")
 	seconds := flags.Float64("seconds", 2, "how long")
 	rounds := flags.Int("rounds", 10, "rounds of work of each")
 	repeats := flags.Int("repeats", 1, "measurements")
@@ -278,7 +307,9 @@ func main() {
 	case "switch":
 		switches(*n, *iterations)
 	case "spawn":
-		spawn(*workers, *count)
+		spawn(*workers, *count, *batch)
+	case "roundtrip":
+		roundTrip(*count)
 	case "parked":
 		parked(*n)
 	case "idle":
