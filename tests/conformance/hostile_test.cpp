@@ -382,6 +382,16 @@ TEST_F(HostileTest, EndsInItsStartFunction) {
   EXPECT_EQ(outside.kind, ExitKind::kTrapped) << name_of(outside.kind) << ": " << outside.message;
 }
 
+// Not a byte more than asked for.
+TEST_F(HostileTest, RandomBytesStayWhereTheyBelong) {
+  start();
+  const ExitStatus status = run(calls_with(R"((func (export "_start")
+    (drop (call $random_get (i32.const 4096) (i32.const 300)))
+    (if (i64.ne (i64.load (i32.const 4396)) (i64.const 0)) (then (unreachable)))
+    (if (i64.ne (i64.load (i32.const 4088)) (i64.const 0)) (then (unreachable)))))"));
+  EXPECT_EQ(status.kind, ExitKind::kReturned) << status.message;
+}
+
 TEST_F(HostileTest, EndsInItsInitialisation) {
   start();
   const auto reactor = [&](std::string_view body) {
