@@ -13,6 +13,7 @@ use weft_engine::call::*;
 use weft_engine::engine::*;
 use weft_engine::error::*;
 use weft_engine::hooks::{Decision, Hooks};
+use weft_engine::host_function::*;
 use weft_engine::linker::*;
 use weft_engine::module::*;
 use weft_engine::program::*;

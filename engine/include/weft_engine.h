@@ -878,6 +878,15 @@ bool weft_backtrace_frame(const struct weft_backtrace *backtrace, size_t index, 
 // Frees a backtrace of which somebody became the owner; NULL is allowed. Any thread.
 void weft_backtrace_free(struct weft_backtrace *backtrace);
 
+// The memory that the calling guest exports as "memory", or that its threads share: false if there is none. Valid until the host function returns (ready or pending). In a host
+// function. Memory that threads share may change while it is looked at: copy out once, then check the copy.
+bool weft_caller_memory(struct weft_caller *caller,
+                        uint8_t **base,
+                        size_t *size);
+
+// The guest's stack at this host call, owned by whoever asks (`weft_backtrace_free`). In a host function.
+struct weft_backtrace *weft_caller_backtrace(struct weft_caller *caller);
+
 // Makes an empty set. WASI needs no entry here: programs that import it get it. Any thread.
 struct weft_error *weft_linker_new(const struct weft_engine *engine, struct weft_linker **linker);
 
@@ -909,15 +918,6 @@ struct weft_error *weft_linker_define_async(struct weft_linker *linker,
                                             weft_host_drop_fn drop_op,
                                             void *env,
                                             weft_env_drop_fn drop_env);
-
-// The memory that the calling guest exports as "memory", or that its threads share: false if there is none. Valid until the host function returns (ready or pending). In a host
-// function. Memory that threads share may change while it is looked at: copy out once, then check the copy.
-bool weft_caller_memory(struct weft_caller *caller,
-                        uint8_t **base,
-                        size_t *size);
-
-// The guest's stack at this host call, owned by whoever asks (`weft_backtrace_free`). In a host function.
-struct weft_backtrace *weft_caller_backtrace(struct weft_caller *caller);
 
 // Links `module`: host functions of `linker` first, then WASI if the module imports it (preview 1 for core modules, 0.2 and 0.3 for components). Keeps the module alive.
 // Errors: MissingImport, BadArgument. Any thread.

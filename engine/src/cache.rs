@@ -5,7 +5,7 @@
 //! see all of it or nothing, also of another process that shares the directory. Whatever goes wrong costs a compilation, never more, and is reported as the engine's warning.
 //! The directory is as trusted as the program itself: the hash finds damage, not malice.
 
-use crate::engine::Warning;
+use crate::engine::{VERSION, Warning};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -28,6 +28,9 @@ pub struct Cache {
     warning: Warning,
 }
 
+/// A digest of the code that modules go through before they are compiled.
+const REWRITERS: &str = env!("WEFT_REWRITERS");
+
 /// What an entry is found by.
 pub struct Key(String);
 
@@ -45,7 +48,7 @@ impl Key {
             }
         }
         let mut feed = Feed(blake3::Hasher::new());
-        let parts: [&[u8]; 3] = [crate::engine::VERSION.as_bytes(), kind.as_bytes(), wasm];
+        let parts: [&[u8]; 4] = [VERSION.as_bytes(), REWRITERS.as_bytes(), kind.as_bytes(), wasm];
         for part in parts {
             std::hash::Hasher::write(&mut feed, part);
         }

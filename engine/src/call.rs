@@ -237,9 +237,9 @@ impl Call {
     ///
     /// # Safety
     /// By the thread that polls the call.
-    unsafe fn finish(&self, finished: Finished) {
+    unsafe fn finish(&self, finished: Box<Finished>) {
         // SAFETY: only the polling thread gets here, and holds no reference to the driver.
-        let before = std::mem::replace(unsafe { &mut *self.driver.get() }, Driver::Done(Box::new(finished)));
+        let before = std::mem::replace(unsafe { &mut *self.driver.get() }, Driver::Done(finished));
         // After a panic the future may panic again when it is dropped; there is nobody left to tell.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
         self.shared.set_waiting_for(None);
@@ -252,7 +252,7 @@ impl Drop for Call {
         // Unwinds the guest's stack if it is still there. Hooks and host functions are told from inside.
         if let Driver::Running(_) | Driver::Fiber(_) = self.driver.get_mut() {
             // SAFETY: exclusive.
-            unsafe { self.finish(Finished::failed(Error::new(ErrorKind::Internal, "the call was dropped"))) };
+            unsafe { self.finish(Box::new(Finished::failed(Error::new(ErrorKind::Internal, "the call was dropped")))) };
         }
     }
 }
@@ -421,7 +421,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
     let polled = match unsafe { &mut *call.driver.get() } {
         Driver::Running(future) => {
             let future = future.as_mut();
-            catch_unwind(AssertUnwindSafe(|| with_waker(shared, |cx| future.poll(cx))))
+            catch_unwind(AssertUnwindSafe(|| with_waker(shared, |cx| future.poll(cx).map(Box::new))))
         }
         Driver::Fiber(fiber) => catch_unwind(AssertUnwindSafe(|| fiber.poll())),
         Driver::New | Driver::Done(_) => panic!("weft_call_poll after the call had ended"),
@@ -441,7 +441,7 @@ pub unsafe extern "C" fn weft_call_poll(call: *mut Call, task: *mut c_void) -> P
         Ok(std::task::Poll::Ready(finished)) => unsafe { call.finish(finished) },
         Err(payload) => {
             let error = Error::new(ErrorKind::Internal, panic_text(&*payload));
-            unsafe { call.finish(Finished::failed(error)) };
+            unsafe { call.finish(Box::new(Finished::failed(error))) };
         }
     }
     Poll::Ready

@@ -550,8 +550,8 @@ pub extern "C" fn weft_engine_version() -> Str {
 }
 
 /// Whether Wasmtime can switch stacks here.
-const CONTINUATIONS_KNOWN: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));
-const CONTINUATIONS_UNKNOWN: &str = "continuations are there on x86-64 Linux only";
+pub(crate) const CONTINUATIONS_KNOWN: bool = cfg!(all(target_arch = "x86_64", target_os = "linux"));
+pub(crate) const CONTINUATIONS_UNKNOWN: &str = "continuations are there on x86-64 Linux only";
 
 /// Kept equal to the pinned version by a test.
 pub(crate) const VERSION: &str = "wasmtime 48.0.8";

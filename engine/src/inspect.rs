@@ -1,7 +1,7 @@
 //! What a module is made of, without compiling it.
 
 use crate::abi::{Bytes, give_bytes, slice};
-use crate::engine::Engine;
+use crate::engine::{CONTINUATIONS_KNOWN, CONTINUATIONS_UNKNOWN, Engine};
 use crate::error::{Error, ErrorKind, guard};
 use crate::features;
 use crate::fibers::rewrite::{self as fibers, Kind, STRAND_MODULE};
@@ -103,6 +103,7 @@ fn describe(bytes: &[u8], abilities: &Abilities) -> Result<Value, Error> {
 /// Whether a core module can run on continuations; whether it has strands, or could have, and whether they could be preempted. Where not, why not.
 fn strands(wasm: &[u8], found: &mut Found) -> Value {
     let obstacle_of = |wasm: &[u8], kind| match fibers::rewrite(wasm, kind) {
+        _ if !CONTINUATIONS_KNOWN => Some(CONTINUATIONS_UNKNOWN.to_string()),
         Ok(rewritten) => rewritten.side.obstacle().map(str::to_string),
         Err(failure) => Some(failure.to_string()),
     };

@@ -24,6 +24,7 @@ pub mod engine;
 pub mod error;
 pub mod features;
 pub mod hooks;
+pub mod host_function;
 pub mod inspect;
 pub mod linker;
 pub mod module;

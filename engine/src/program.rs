@@ -3,7 +3,7 @@
 use crate::component::ComponentProgram;
 use crate::error::{Error, ErrorKind, chain, guard};
 use crate::fibers::rewrite as fibers;
-use crate::fibers::rewrite::{IMPORT_MODULE, Kind, STRAND_MODULE};
+use crate::fibers::rewrite::{IMPORT_MODULE, Kind, SCHED_YIELD, STRAND_MODULE};
 use crate::fibers::scheduler::STRAND;
 use crate::fibers::strands::StrandProgram;
 use crate::guest::Guest;
@@ -20,6 +20,7 @@ pub struct Program {
     kind: ProgramKind,
     /// Whether a process of it needs WASI state.
     wasi: bool,
+    defines_yield: bool,
 }
 
 pub(crate) enum ProgramKind {
@@ -105,7 +106,8 @@ impl Program {
             }
             Code::Component(component) => (ProgramKind::Component(ComponentProgram::new(component)?), true),
         };
-        Ok(Program { module, kind, wasi })
+        let defines_yield = linker.defines(SCHED_YIELD.0, SCHED_YIELD.1);
+        Ok(Program { module, kind, wasi, defines_yield })
     }
 
     pub(crate) fn module(&self) -> &Module {
@@ -118,6 +120,11 @@ impl Program {
 
     pub(crate) fn needs_wasi(&self) -> bool {
         self.wasi
+    }
+
+    /// Whether the host provides a `sched_yield` of its own.
+    pub(crate) fn defines_yield(&self) -> bool {
+        self.defines_yield
     }
 
     /// # Safety

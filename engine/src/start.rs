@@ -8,7 +8,7 @@ use crate::fibers::requests::Request;
 use crate::fibers::rewrite as fibers;
 use crate::fibers::strands::Strands;
 use crate::guest::{Guest, GuestMemoryRef};
-use crate::linker::{from_wasmtime, to_wasmtime};
+use crate::host_function::{from_wasmtime, to_wasmtime};
 use crate::module::Code;
 use crate::outcome::Finished;
 use crate::program::{CoreProgram, Instances, Program, ProgramKind};

@@ -17,6 +17,7 @@ fn the_committed_header_is_current() {
         "inspect",
         "wasi",
         "backtrace",
+        "host_function",
         "linker",
         "program",
         "outcome",

@@ -2,7 +2,7 @@
 //! arguments, after the task was woken. So a host function is a poll, and no frame of the host is on a stack that is suspended.
 
 use crate::guest::{Exclusive, Guest, serve_backtrace};
-use crate::linker::HostOperation;
+use crate::host_function::HostOperation;
 use crate::preview1::{Sleeping, announce_yield};
 use crate::shared::WaitName;
 use crate::threads::Wait;
@@ -292,7 +292,8 @@ pub fn answer(
 
 /// `sched_yield`.
 pub fn yield_now(caller: &mut Caller<'_, Guest>) -> Result<i32> {
-    announce_yield(caller);
+    serve_backtrace(&*caller);
+    announce_yield(caller.data_mut());
     tell(caller, Pending::Yield)?;
     Ok(0)
 }

@@ -2,13 +2,14 @@
 //! Nothing of the host is on the fiber's stack then, so that dropping the store is all that there is to ending a guest wherever it is.
 
 use super::calls::{FiberState, restore_fuel};
-use super::rewrite::Kind;
+use super::rewrite::{Kind, YIELD_ASKED};
 use super::strands::Strands;
 use crate::call::{Prepared, Ready, UNLIMITED};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Guest, count_fuel};
-use crate::linker::from_wasmtime;
+use crate::host_function::from_wasmtime;
 use crate::outcome::Finished;
+use crate::preview1::announce_yield;
 use crate::shared::ProgramRef;
 use crate::start::{Start, instantiate_now, show_all};
 use std::collections::VecDeque;
@@ -42,9 +43,17 @@ struct Running {
 
 /// What runs the guest's fibers.
 enum Runner {
-    /// The guest's own `weft:run`, and what it is to be told next: the number of an entry to begin, or `GO_ON`.
-    Alone(TypedFunc<i32, i32>, i32),
+    Alone(Alone),
     Strands(Box<Strands>),
+}
+
+/// The guest's own `weft:run`.
+struct Alone {
+    run: TypedFunc<(i32, i32), i32>,
+    /// What it is to be told next: the number of an entry to begin, or `GO_ON`.
+    next: i32,
+    /// `sched_yield` is not always the usual one, which the guest's added code makes do without the host.
+    call_yield: bool,
 }
 
 const GO_ON: i32 = -1;
@@ -62,13 +71,13 @@ impl Fiber {
     }
 
     /// Runs the guest until it ends, waits or gives the worker up.
-    pub fn poll(&mut self) -> Poll<Finished> {
+    pub fn poll(&mut self) -> Poll<Box<Finished>> {
         if let State::Prepared(_) = self.0
             && let State::Prepared(prepared) = std::mem::replace(&mut self.0, State::Over)
         {
             match Running::new(*prepared) {
                 Ok(running) => self.0 = State::Running(Box::new(running)),
-                Err(finished) => return Poll::Ready(*finished),
+                Err(finished) => return Poll::Ready(finished),
             }
         }
         let State::Running(running) = &mut self.0 else {
@@ -82,21 +91,36 @@ impl Fiber {
     }
 }
 
-impl Runner {
-    fn alone(instance: &Instance, store: &mut Store<Guest>) -> Result<Runner> {
+impl Alone {
+    fn new(instance: &Instance, store: &mut Store<Guest>) -> Result<Alone> {
         let run = instance.get_typed_func(&mut *store, "weft:run")?;
         let Some(pending) = instance.get_global(&mut *store, "weft:pending") else {
             bail!("weft:pending is not there");
         };
-        store.data_mut().fiber = Some(Box::new(FiberState::new(pending, None, None)));
-        Ok(Runner::Alone(run, GO_ON))
+        let guest = store.data_mut();
+        guest.fiber = Some(Box::new(FiberState::new(pending, None, None)));
+        let call_yield = guest.program.defines_yield() || guest.fuel.is_some();
+        Ok(Alone { run, next: GO_ON, call_yield })
     }
 
+    fn run(&mut self, store: &mut Store<Guest>) -> Result<i32> {
+        // Whoever wants to see the guest's stack has to find it on one.
+        let call_yield = self.call_yield || store.data().shared.backtrace_wanted();
+        let next = std::mem::replace(&mut self.next, GO_ON);
+        let answer = self.run.call(&mut *store, (next, i32::from(call_yield)))?;
+        if answer == YIELD_ASKED {
+            announce_yield(store.data_mut());
+        }
+        Ok(answer)
+    }
+}
+
+impl Runner {
     /// Has the entry `k` called by the next `run`. The strand that will.
     fn begin(&mut self, store: &mut Store<Guest>, k: u32) -> Result<i64> {
         match self {
-            Runner::Alone(_, next) => {
-                *next = k as i32;
+            Runner::Alone(alone) => {
+                alone.next = k as i32;
                 Ok(ALONE)
             }
             Runner::Strands(strands) => strands.begin(store, k),
@@ -105,7 +129,7 @@ impl Runner {
 
     fn run(&mut self, store: &mut Store<Guest>) -> Result<i32> {
         let answer = match self {
-            Runner::Alone(run, next) => run.call(&mut *store, std::mem::replace(next, GO_ON)),
+            Runner::Alone(alone) => alone.run(store),
             Runner::Strands(strands) => strands.run(store),
         }?;
         restore_fuel(&mut store.as_context_mut())?;
@@ -135,7 +159,7 @@ impl Running {
                 strands.alone = !resident && !ignore_deadlock;
                 Ok(Runner::Strands(Box::new(strands)))
             }
-            None => Runner::alone(&instance, &mut store),
+            None => Ok(Runner::Alone(Alone::new(&instance, &mut store)?)),
         });
         let guest = match guest {
             Ok(guest) => guest,
@@ -180,11 +204,11 @@ impl Running {
         Ok(true)
     }
 
-    fn step(&mut self) -> Poll<Finished> {
+    fn step(&mut self) -> Poll<Box<Finished>> {
         match self.run() {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(self.returned()),
-            Err(error) => Poll::Ready(self.failed(&error)),
+            Ok(Poll::Ready(())) => Poll::Ready(Box::new(self.returned())),
+            Err(error) => Poll::Ready(Box::new(self.failed(&error))),
         }
     }
 

@@ -6,7 +6,7 @@ use super::rewrite::{IMPORT_MODULE, Kind, STRAND_MODULE, Side};
 use super::scheduler::{self, failure};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Guest, has_to_yield, quiet};
-use crate::linker::from_wasmtime;
+use crate::host_function::from_wasmtime;
 use crate::preview1::Sleep;
 use crate::shared::{SharedRef, WaitName};
 use crate::waker::with_waker;

@@ -138,7 +138,8 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 fn add_without_state(linker: &mut Linker<Guest>) -> Result<()> {
     // All that is to be done is done before the future is made: it has no state, so that no allocation is made for it.
     linker.func_wrap_async(MODULE, "sched_yield", |mut caller: Caller<'_, Guest>, ()| {
-        announce_yield(&mut caller);
+        serve_backtrace(&caller);
+        announce_yield(caller.data_mut());
         Box::new(YieldThenZero)
     })?;
     add_exit(linker, MODULE)
@@ -169,9 +170,7 @@ fn refuse(error: GuestError) -> Result<i32> {
 }
 
 /// Tells the scheduler that the poll under way is about to answer pending without waiting for anything.
-pub fn announce_yield(caller: &mut Caller<'_, Guest>) {
-    serve_backtrace(&*caller);
-    let guest = caller.data_mut();
+pub fn announce_yield(guest: &mut Guest) {
     guest.limiter.count_host_call();
     let shared = guest.shared;
     let hooks = shared.hooks();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use weft_engine::abi::{Poll, Val, ValKind};
 use weft_engine::call::Counters;
 use weft_engine::error::{Error, ErrorKind, weft_error_new};
+use weft_engine::host_function::*;
 use weft_engine::linker::*;
 use weft_engine::outcome::{OutcomeKind, TrapCode};
 

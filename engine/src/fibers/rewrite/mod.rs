@@ -28,6 +28,7 @@ mod wrappers;
 
 pub use crate::rewrite::Failure;
 pub use added::IMPORT_MODULE;
+pub use alone::{SCHED_YIELD, YIELD_ASKED};
 pub use side::{Functions, Side};
 pub use strands::STRAND_MODULE;
 
@@ -45,7 +46,6 @@ use wasm_encoder::{
     TagSection, TagType, TypeSection, ValType,
 };
 use wasmparser::{Name, Parser, Payload};
-use wrappers::Suspension;
 
 /// What a module is rewritten for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,12 +151,10 @@ impl<'m, 'w> Writer<'m, 'w> {
         let checks = match kind {
             Kind::Alone => {
                 let alone = Alone::new(module, &mut added);
-                let again = alone.add_again(&mut added)?;
-                let preempt = alone.add_preempt(&mut added)?;
-                // Nothing else runs in the instance while the fiber is suspended.
-                let suspension = Suspension { again, mask: None, saved: Vec::new() };
-                let preempt_here = suspension.add_preempt_here(&mut added, preempt)?;
-                callees = wrap_imports(module, &mut added, &suspension)?;
+                let preempt_here = alone.add_preempt_here(&mut added)?;
+                callees.extend(wrap_imports(module, &mut added, |added, index, import| {
+                    alone.add_wrapper(module, added, index, import)
+                })?);
                 let begin = entries.add_begin(&mut added, &callees)?;
                 alone.add_run(&mut added, begin)?;
                 Checks { calls, preempt_here, stack: None, spawn: None }
@@ -166,14 +164,14 @@ impl<'m, 'w> Writer<'m, 'w> {
                 let mut strands = Strands::new(module, &mut added, stack, tls);
                 let suspension = &strands.suspension;
                 let preempt_here = suspension.add_preempt_here(&mut added, strands.preempt)?;
-                callees.extend(wrap_imports(module, &mut added, suspension)?);
+                callees.extend(wrap_imports(module, &mut added, |added, index, import| {
+                    suspension.add_wrapper(module, added, index, import)
+                })?);
                 if let Some(spawn) = &mut strands.spawn {
                     spawn.add_wrappers(module, &mut added, suspension, &mut callees)?;
                 }
-                if let Some(mask) = suspension.mask {
-                    for function in strands::masked(module) {
-                        callees[function as usize] = wrappers::add_masked(module, &mut added, function, mask)?;
-                    }
+                for function in strands::masked(module) {
+                    callees[function as usize] = wrappers::add_masked(module, &mut added, function, suspension.mask)?;
                 }
                 let begin = entries.add_begin(&mut added, &callees)?;
                 strands.add_exports(module, &mut added, begin, &callees)?;
@@ -331,17 +329,14 @@ impl<'m, 'w> Writer<'m, 'w> {
 }
 
 /// Adds the wrappers of imports. What functions of the original become, by their indices there.
-fn wrap_imports(module: &Module<'_>, added: &mut Added, suspension: &Suspension) -> Result<Vec<u32>, Failure> {
+fn wrap_imports(
+    module: &Module<'_>,
+    added: &mut Added,
+    mut add_wrapper: impl FnMut(&mut Added, u32, &wasmparser::Import<'_>) -> Result<u32, Failure>,
+) -> Result<Vec<u32>, Failure> {
     let mut callees = Vec::new();
     for (index, import) in (0..).zip(&module.imports) {
-        callees.push(if never_waits(import) {
-            index
-        } else if import.module == STRAND_MODULE {
-            let params = module.function_type(index)?.params().len() as u32;
-            suspension.add_keep(added, module.functions[index as usize], params, index)?
-        } else {
-            suspension.add_retry(module, added, index)?
-        });
+        callees.push(if never_waits(import) { index } else { add_wrapper(added, index, import)? });
     }
     callees.extend((module.imported()..module.functions.len() as u32).map(|function| added.defined(function)));
     Ok(callees)

@@ -142,7 +142,7 @@ impl Strands {
         let preempt = added.import("preempt", &[I32], &[]);
         let overflow = stack.map(|_| added.import("overflow", &[], &[]));
         let spawn = Spawn::new(module, added);
-        let mask = Some(added.global(I32, ConstExpr::i32_const(0)));
+        let mask = added.global(I32, ConstExpr::i32_const(0));
 
         let pointer = stack.map(|stack| stack.global);
         let ty = pointer.map_or(I32, |pointer| pointer_type(module, pointer));

@@ -3,26 +3,21 @@
 use super::Failure;
 use super::added::Added;
 use super::module::Module;
+use super::strands::STRAND_MODULE;
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
+use wasmparser::Import;
 
 /// How the guest's code gives up its stack for a while.
 pub struct Suspension {
     /// (mask: i32) → i32: called after each import; suspends if that had to wait. Not 0: the call is to be made again.
     pub again: u32,
-    /// The global that is above 0 while preemption could break the guest. None: there is none to fear.
-    pub mask: Option<u32>,
+    /// The global that is above 0 while preemption could break the guest.
+    pub mask: u32,
     /// The globals that each strand has its own values of.
     pub saved: Vec<(u32, ValType)>,
 }
 
 impl Suspension {
-    pub fn put_mask(&self, code: &mut InstructionSink<'_>) {
-        match self.mask {
-            Some(mask) => code.global_get(mask),
-            None => code.i32_const(0),
-        };
-    }
-
     /// An empty body with a local for each saved global.
     fn function(&self) -> Function {
         Function::new(self.saved.iter().map(|(_, ty)| (1, *ty)))
@@ -41,8 +36,23 @@ impl Suspension {
         }
     }
 
+    /// Adds what is called in place of an import.
+    pub fn add_wrapper(
+        &self,
+        module: &Module<'_>,
+        added: &mut Added,
+        index: u32,
+        import: &Import<'_>,
+    ) -> Result<u32, Failure> {
+        if import.module != STRAND_MODULE {
+            return self.add_retry(module, added, index);
+        }
+        let params = module.function_type(index)?.params().len() as u32;
+        self.add_keep(added, module.functions[index as usize], params, index)
+    }
+
     /// Adds a function around an import that may have to be called again.
-    pub fn add_retry(&self, module: &Module<'_>, added: &mut Added, import: u32) -> Result<u32, Failure> {
+    fn add_retry(&self, module: &Module<'_>, added: &mut Added, import: u32) -> Result<u32, Failure> {
         let params = module.function_type(import)?.params().len() as u32;
         let mut wrapper = self.function();
         let mut code = wrapper.instructions();
@@ -51,8 +61,7 @@ impl Suspension {
         code.call(import);
         // The results stay where they are, below. A branch to the loop drops them.
         self.save(&mut code, params);
-        self.put_mask(&mut code);
-        code.call(self.again);
+        code.global_get(self.mask).call(self.again);
         self.restore(&mut code, params);
         code.br_if(0).return_().end().unreachable().end();
         added.function(module.functions[import as usize], wrapper)
@@ -75,8 +84,7 @@ impl Suspension {
         let mut here = self.function();
         let mut code = here.instructions();
         self.save(&mut code, 0);
-        self.put_mask(&mut code);
-        code.call(preempt);
+        code.global_get(self.mask).call(preempt);
         self.restore(&mut code, 0);
         code.end();
         let ty = added.function_type(&[], &[]);

@@ -39,6 +39,8 @@ fn linker(engine: &Engine) -> Linker<Host> {
         value.wrapping_add(1)
     };
     linker.func_wrap("env", "wait", wait).unwrap();
+    let sched_yield = move |caller: Caller<'_, Host>| wait(caller, -1);
+    linker.func_wrap(SCHED_YIELD.0, SCHED_YIELD.1, sched_yield).unwrap();
     linker.func_wrap("env", "pair", |a: i32| (a, i64::from(a) + 1)).unwrap();
     let yields = |mut caller: Caller<'_, Host>| {
         if let Some(pending) = caller.get_export("weft:pending") {
@@ -91,8 +93,12 @@ impl Fiber {
     }
 
     fn run(&mut self, k: i32) -> wasmtime::Result<i32> {
-        let run = self.instance.get_typed_func::<i32, i32>(&mut self.store, "weft:run")?;
-        run.call(&mut self.store, k)
+        self.run_with(k, false)
+    }
+
+    fn run_with(&mut self, k: i32, call_yield: bool) -> wasmtime::Result<i32> {
+        let run = self.instance.get_typed_func::<(i32, i32), i32>(&mut self.store, "weft:run")?;
+        run.call(&mut self.store, (k, i32::from(call_yield)))
     }
 
     /// Calls an export, to its end. What it answers, and how often it was suspended.
@@ -294,6 +300,27 @@ fn answers_tell_why_the_fiber_was_left() {
     // There is none left to go on with.
     assert!(fiber.run(-1).is_err());
     assert!(fiber.run(1000).is_err());
+}
+
+#[test]
+fn yields_are_made_without_the_host() {
+    const YIELDS: &str = r#"(module
+        (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (func (export "twice") (result i32)
+            (i32.add (i32.const 40) (i32.add (call $yield) (call $yield)))))"#;
+    let mut fiber = Fiber::new(YIELDS, Host { waits: 0, ..Host::default() });
+    let twice = fiber.side.entry("twice").unwrap() as i32;
+    assert_eq!(fiber.run(twice).unwrap(), YIELD_ASKED);
+    assert_eq!(fiber.store.data().calls, 0);
+    // From here on the host function is wanted.
+    assert_eq!(fiber.run_with(-1, true).unwrap(), 0);
+    assert_eq!(fiber.store.data().calls, 1);
+    // One that waits is made again, whatever else is said meanwhile.
+    fiber.store.data_mut().waits = 1;
+    assert_eq!(fiber.run_with(twice, true).unwrap(), 1);
+    assert_eq!(fiber.run(-1).unwrap(), YIELD_ASKED);
+    assert_eq!(fiber.store.data().calls, 3);
+    assert_eq!(fiber.run(-1).unwrap(), 0);
 }
 
 /// Runs what never ends, or not soon, for a hundred rounds.
