@@ -244,12 +244,16 @@ class Signals(WeftTest):
 
     def test_sigquit_prints_what_all_tasks_do_and_goes_on(self):
         weft = self.start_parked("--grace", "0", self.wat("ready_then_sleep"))
-        for _ in range(2):
+        parked = 0
+        while parked < 2:
             self.signal(weft, signal.SIGQUIT)
             self.read_until(weft.stderr, "weft: tasks of ready_then_sleep (SIGQUIT):")
             said = self.read_until(weft.stderr, "nap")
             self.assertIn("ready_then_sleep", said)
-            self.assertRegex(said, r"parked in (wasi poll_oneoff|sleep|poll_oneoff)")
+            # On a busy machine it may still be on its way there, or on its way back from the dump before, which woke it for a look at its stack.
+            if "running for" not in said:
+                self.assertRegex(said, r"parked in (wasi poll_oneoff|sleep|poll_oneoff)")
+                parked += 1
         self.assertIsNone(weft.poll())
         self.signal(weft)
         self.assertEqual(self.finish(weft).status, 130)
