@@ -318,6 +318,8 @@ impl Settings {
             .wasm_function_references(true)
             .wasm_gc(true)
             .wasm_exceptions(true)
+            // The checks that were added are hardly ever taken. Of hints that guests bring none is left.
+            .wasm_branch_hinting(true)
             // For operations that are under way while the guest runs on.
             .memory_may_move(false);
         // Otherwise it is there for programs with strands, of which there are few.

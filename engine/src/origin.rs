@@ -19,7 +19,7 @@ pub struct Origin {
     lines: LineTable,
 }
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const HASH_BYTES: usize = 16;
 const MARK: &[u8; 8] = b"weftside";
 

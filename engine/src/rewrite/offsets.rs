@@ -6,7 +6,7 @@ use super::side::{Damaged, Input};
 /// Maps offsets in the rewritten file to offsets in the original file. Made for offsets of instructions; others come out near to where they were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetMap {
-    /// Sorted by `new`, strictly, and by `old`.
+    /// Sorted by `new`, strictly. By `old` too, up to where copies begin of what was there before.
     points: Vec<Point>,
 }
 
@@ -31,13 +31,16 @@ impl OffsetMap {
         }
         let old = u64::from(point.old) + (new - u64::from(point.new));
         match self.points.get(after) {
-            // Within an instruction that grew.
-            Some(next) => old.min(u64::from(next.old).saturating_sub(1).max(point.old.into())),
-            None => old,
+            // Within an instruction that grew. What was put behind an instruction has its offset.
+            Some(next) if next.old >= point.old => {
+                let end = next.old.saturating_sub(u32::from(!next.replaced));
+                old.min(end.max(point.old).into())
+            }
+            _ => old,
         }
     }
 
-    /// The offset in the rewritten file of what was at `old`.
+    /// The offset in the rewritten file of what was at `old`, if there are no copies.
     pub(super) fn rewritten(&self, old: u32) -> u32 {
         let after = self.points.partition_point(|point| point.old <= old);
         match after.checked_sub(1).map(|index| self.points[index]) {
@@ -102,7 +105,9 @@ impl OffsetMap {
         let (mut new, mut old) = (0, 0);
         for point in &self.points {
             put_unsigned(out, (point.new - new).into());
-            put_unsigned(out, u64::from(point.old - old) << 1 | u64::from(point.replaced));
+            let step = i64::from(point.old) - i64::from(old);
+            let backwards = u64::from(step < 0);
+            put_unsigned(out, step.unsigned_abs() << 2 | backwards << 1 | u64::from(point.replaced));
             (new, old) = (point.new, point.old);
         }
     }
@@ -110,7 +115,7 @@ impl OffsetMap {
     pub(crate) fn decode(input: &mut Input<'_>) -> Result<OffsetMap, Damaged> {
         let count = input.unsigned()?;
         let mut points = Vec::new();
-        let (mut new, mut old) = (0, 0);
+        let (mut new, mut old) = (0u32, 0u32);
         for index in 0..count {
             let step = input.u32()?;
             if step == 0 && index > 0 {
@@ -118,7 +123,8 @@ impl OffsetMap {
             }
             let word = input.unsigned()?;
             new = step.checked_add(new).ok_or(Damaged)?;
-            old = u32::try_from(word >> 1).ok().and_then(|step| step.checked_add(old)).ok_or(Damaged)?;
+            let step = u32::try_from(word >> 2).map_err(|_| Damaged)?;
+            old = if word & 2 == 0 { old.checked_add(step) } else { old.checked_sub(step) }.ok_or(Damaged)?;
             points.push(Point { new, old, replaced: word & 1 == 1 });
         }
         Ok(OffsetMap { points })

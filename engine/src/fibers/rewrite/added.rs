@@ -2,12 +2,13 @@
 
 use super::Failure;
 use super::module::Module;
+use std::collections::HashMap;
 use wasm_encoder::{ConstExpr, ContType, ExportKind, FuncType, Function, ValType};
 
 /// The module that all added imports come from. No guest may import from it.
 pub const IMPORT_MODULE: &str = "weft_fiber";
 
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Type {
     Function(FuncType),
     Continuation(ContType),
@@ -21,6 +22,7 @@ pub struct Added {
     original_functions: u32,
     original_globals: u32,
     pub types: Vec<Type>,
+    known_types: HashMap<Type, u32>,
     /// Names and types.
     pub imports: Vec<(&'static str, u32)>,
     pub globals: Vec<(ValType, ConstExpr)>,
@@ -38,11 +40,12 @@ pub struct Added {
 impl Added {
     pub fn new(module: &Module<'_>, bytes_max: usize) -> Added {
         Added {
-            original_types: module.types(),
+            original_types: module.types.len() as u32,
             original_imports: module.imported(),
             original_functions: module.functions.len() as u32,
             original_globals: module.globals.len() as u32,
             types: Vec::new(),
+            known_types: HashMap::new(),
             imports: Vec::new(),
             globals: Vec::new(),
             exports: Vec::new(),
@@ -54,11 +57,11 @@ impl Added {
     }
 
     fn ty(&mut self, ty: Type) -> u32 {
-        let place = self.types.iter().position(|other| *other == ty).unwrap_or_else(|| {
-            self.types.push(ty);
-            self.types.len() - 1
-        });
-        self.original_types + place as u32
+        let next = self.original_types + self.types.len() as u32;
+        *self.known_types.entry(ty).or_insert_with_key(|ty| {
+            self.types.push(ty.clone());
+            next
+        })
     }
 
     pub fn function_type(&mut self, params: &[ValType], results: &[ValType]) -> u32 {
@@ -85,9 +88,17 @@ impl Added {
         self.original_globals + self.globals.len() as u32 - 1
     }
 
+    /// Whether functions may have so many bytes more; if so, they are taken.
+    pub fn take_bytes(&mut self, count: usize) -> bool {
+        let left = self.bytes_left.checked_sub(count);
+        self.bytes_left = left.unwrap_or(self.bytes_left);
+        left.is_some()
+    }
+
     pub fn function(&mut self, ty: u32, body: Function) -> Result<u32, Failure> {
-        let left = self.bytes_left.checked_sub(body.byte_len());
-        self.bytes_left = left.ok_or_else(|| Failure::new(0, "too large when rewritten"))?;
+        if !self.take_bytes(body.byte_len()) {
+            return Err(Failure::new(0, "too large when rewritten"));
+        }
         self.functions.push((ty, body));
         Ok(self.defined(self.original_functions) + self.functions.len() as u32 - 1)
     }

@@ -1,4 +1,4 @@
-//! The labels in instructions, all in one place.
+//! The labels and locals in instructions, all in one place.
 
 use wasm_encoder::{Catch, Handle, Instruction as I};
 
@@ -39,5 +39,12 @@ pub fn each_label(instruction: &mut I<'_>, mut visit: impl FnMut(&mut u32)) {
             }
         }
         _ => {}
+    }
+}
+
+/// Visits the local that an instruction names, if it names one.
+pub fn each_local(instruction: &mut I<'_>, visit: impl FnOnce(&mut u32)) {
+    if let I::LocalGet(local) | I::LocalSet(local) | I::LocalTee(local) = instruction {
+        visit(local);
     }
 }

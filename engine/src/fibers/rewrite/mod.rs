@@ -9,8 +9,8 @@
 //! A host function that would wait says so and returns. The wrapper around its import then suspends the fiber, and calls it once more when that is
 //! resumed. So no frame of the host is ever on a stack that is suspended. docs/design/strands.md says why it is done so.
 //!
-//! Indices: functions are the original's imports, added imports, the original's own, and added functions; everything else is added behind what
-//! the original has. All references to an import go to its wrapper. Custom sections other than names are left out.
+//! Indices: functions are the original's imports, added imports, the original's own, added functions, and rests of the original's own (see `rests`);
+//! everything else is added behind what the original has. All references to an import go to its wrapper. Custom sections other than names are left out.
 //!
 //! Modules have to be valid. They stay so, with one exception: one that is at a limit of the engine, for the size of a function say, may be beyond it.
 
@@ -18,8 +18,11 @@ mod added;
 mod alone;
 mod checks;
 mod entries;
+mod flow;
 mod labels;
 mod module;
+mod nesting;
+mod rests;
 mod side;
 mod strands;
 #[cfg(test)]
@@ -35,15 +38,17 @@ pub use strands::STRAND_MODULE;
 use crate::rewrite::{self, HostFunction, OffsetMap};
 use added::{Added, Type};
 use alone::Alone;
-use checks::{CALL_BUDGET, Checks};
+use checks::{Budgets, Checks};
 use entries::Entries;
 use module::Module;
+use rests::Rest;
+use std::collections::HashMap;
 use strands::Strands;
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
-    CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, EntityType, ExportSection,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, NameSection, TableSection, TagKind,
-    TagSection, TagType, TypeSection, ValType,
+    BranchHint, BranchHints, CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements,
+    EntityType, ExportSection, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, NameSection,
+    TableSection, TagKind, TagSection, TagType, TypeSection, ValType,
 };
 use wasmparser::{Name, Parser, Payload};
 
@@ -65,13 +70,17 @@ pub struct Rewritten {
 
 /// Rewrites a valid module. Any thread.
 pub fn rewrite(wasm: &[u8], kind: Kind) -> Result<Rewritten, Failure> {
+    rewrite_with(wasm, kind, Budgets::default())
+}
+
+fn rewrite_with(wasm: &[u8], kind: Kind, budgets: Budgets) -> Result<Rewritten, Failure> {
     // Offsets are kept in 32 bits, as the engine does.
     if u32::try_from(wasm.len()).is_err() {
         return Err(Failure::new(0, "larger than 4 GiB"));
     }
     let module = Module::read(wasm)?;
     check_names(&module)?;
-    let mut writer = Writer::new(&module, kind, added_bytes_max(wasm.len()))?;
+    let mut writer = Writer::new(&module, kind, budgets, added_bytes_max(wasm.len()))?;
     let rewritten = writer.write().map_err(failure)?;
     if u32::try_from(rewritten.len()).is_err() {
         return Err(Failure::new(0, "larger than 4 GiB when rewritten"));
@@ -83,7 +92,9 @@ pub fn rewrite(wasm: &[u8], kind: Kind) -> Result<Rewritten, Failure> {
             imported: module.imported(),
             added_imports: writer.added.imports.len() as u32,
             defined: module.sections.bodies.len() as u32,
+            added: writer.added.functions.len() as u32,
         },
+        rests: writer.rests.iter().map(|rest| rest.function).collect(),
         offsets,
         entries: writer.entries.names,
         start: writer.entries.start,
@@ -137,16 +148,18 @@ pub(crate) struct Writer<'m, 'w> {
     checks: Checks,
     /// Offsets within the bodies.
     bodies: Vec<OffsetMap>,
+    /// Functions that come after those that were added.
+    rests: Vec<Rest>,
     /// Where in the original the body begins that is being written.
     body_start: u32,
 }
 
 impl<'m, 'w> Writer<'m, 'w> {
     /// Adds everything, and so gives it its indices.
-    fn new(module: &'m Module<'w>, kind: Kind, bytes_max: usize) -> Result<Writer<'m, 'w>, Failure> {
+    fn new(module: &'m Module<'w>, kind: Kind, budgets: Budgets, bytes_max: usize) -> Result<Writer<'m, 'w>, Failure> {
         let mut added = Added::new(module, bytes_max);
         let entries = Entries::new(module, &mut added)?;
-        let calls = added.global(ValType::I32, ConstExpr::i32_const(CALL_BUDGET));
+        let calls = added.global(ValType::I32, ConstExpr::i32_const(budgets.calls as i32));
         let mut callees = Vec::new();
         let checks = match kind {
             Kind::Alone => {
@@ -157,7 +170,7 @@ impl<'m, 'w> Writer<'m, 'w> {
                 })?);
                 let begin = entries.add_begin(&mut added, &callees)?;
                 alone.add_run(&mut added, begin)?;
-                Checks { calls, preempt_here, stack: None, spawn: None }
+                Checks { budgets, calls, preempt_here, stack: None, spawn: None }
             }
             Kind::Strands { .. } => {
                 let (stack, tls) = (module.stack_pointer(), module.tls());
@@ -175,10 +188,10 @@ impl<'m, 'w> Writer<'m, 'w> {
                 }
                 let begin = entries.add_begin(&mut added, &callees)?;
                 strands.add_exports(module, &mut added, begin, &callees)?;
-                Checks { calls, preempt_here, stack: strands.stack_check, spawn: strands.spawn }
+                Checks { budgets, calls, preempt_here, stack: strands.stack_check, spawn: strands.spawn }
             }
         };
-        Ok(Writer { module, added, callees, entries, checks, bodies: Vec::new(), body_start: 0 })
+        Ok(Writer { module, added, callees, entries, checks, bodies: Vec::new(), rests: Vec::new(), body_start: 0 })
     }
 
     /// The new index of the function itself, as opposed to that of what is around it.
@@ -186,7 +199,36 @@ impl<'m, 'w> Writer<'m, 'w> {
         if function < self.module.imported() { function } else { self.added.defined(function) }
     }
 
+    /// The index of the first function that is the rest of another.
+    fn first_rest(&self) -> u32 {
+        self.added.defined(self.module.functions.len() as u32) + self.added.functions.len() as u32
+    }
+
+    /// The code, and where it is unlikely to go.
+    fn write_code(&mut self) -> Result<(CodeSection, BranchHints), reencode::Error<Failure>> {
+        let mut code = CodeSection::new();
+        let mut hints = BranchHints::new();
+        for (place, body) in self.module.sections.bodies.iter().enumerate() {
+            self.body_start = body.range().start as u32;
+            let function = self.module.imported() + place as u32;
+            let written = checks::write(self, function, body)?;
+            code.function(&written.body);
+            put_hints(&mut hints, self.added.defined(function), &written.unlikely);
+            self.bodies.push(written.offsets);
+        }
+        for (_, body) in &self.added.functions {
+            code.function(body);
+        }
+        for (function, Rest { written, .. }) in (self.first_rest()..).zip(&self.rests) {
+            code.function(&written.body);
+            put_hints(&mut hints, function, &written.unlikely);
+        }
+        Ok((code, hints))
+    }
+
     fn write(&mut self) -> Result<Vec<u8>, reencode::Error<Failure>> {
+        // First, as it makes more functions and types.
+        let (code, hints) = self.write_code()?;
         let mut out = wasm_encoder::Module::new();
         let sections = &self.module.sections;
 
@@ -215,7 +257,8 @@ impl<'m, 'w> Writer<'m, 'w> {
         if let Some(section) = &sections.functions {
             self.parse_function_section(&mut functions, section.clone())?;
         }
-        for &(ty, _) in &self.added.functions {
+        let added = self.added.functions.iter().map(|(ty, _)| *ty);
+        for ty in added.chain(self.rests.iter().map(|rest| rest.ty)) {
             functions.function(ty);
         }
         out.section(&functions);
@@ -275,18 +318,7 @@ impl<'m, 'w> Writer<'m, 'w> {
             out.section(&DataCountSection { count });
         }
 
-        let mut code = CodeSection::new();
-        for (place, body) in sections.bodies.iter().enumerate() {
-            self.body_start = body.range().start as u32;
-            let function = self.module.imported() + place as u32;
-            let ty = self.module.function_type(function).map_err(reencode::Error::UserError)?;
-            let (body, offsets) = checks::write(self, ty.params().len() as u32, body)?;
-            code.function(&body);
-            self.bodies.push(offsets);
-        }
-        for (_, body) in &self.added.functions {
-            code.function(body);
-        }
+        out.section(&hints);
         out.section(&code);
 
         if let Some(section) = &sections.data {
@@ -311,20 +343,38 @@ impl<'m, 'w> Writer<'m, 'w> {
     /// Where everything was, now that it is known where the bodies are.
     fn offsets(&self, rewritten: &[u8]) -> Result<OffsetMap, Failure> {
         let mut offsets = OffsetMap::default();
-        let mut bodies = self.module.sections.bodies.iter().zip(&self.bodies);
+        let originals = &self.module.sections.bodies;
         let mut end = 0;
-        for payload in Parser::new(0).parse_all(rewritten) {
-            let Payload::CodeSectionEntry(body) = payload? else { continue };
-            let new = body.range();
-            let Some((original, part)) = bodies.next() else {
-                // From here on functions were added.
-                offsets.replaced(new.start as u32, end);
-                break;
-            };
-            offsets.append(part, new.start as u32, original.range().start as u32);
-            end = original.range().end as u32;
+        let bodies = Parser::new(0).parse_all(rewritten).filter_map(|payload| match payload {
+            Ok(Payload::CodeSectionEntry(body)) => Some(Ok(body.range().start as u32)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        });
+        for (place, new) in bodies.enumerate() {
+            let new = new?;
+            let defined = originals.get(place).zip(self.bodies.get(place));
+            let rest = place.checked_sub(originals.len() + self.added.functions.len());
+            let rest = rest
+                .and_then(|place| self.rests.get(place))
+                .map(|rest| (&originals[(rest.function - self.module.imported()) as usize], &rest.written.offsets));
+            match defined.or(rest) {
+                Some((original, part)) => {
+                    offsets.append(part, new, original.range().start as u32);
+                    end = original.range().end as u32;
+                }
+                // Of the functions that were added.
+                None => offsets.replaced(new, end),
+            }
         }
         Ok(offsets)
+    }
+}
+
+/// Compilers put what is unlikely out of the way.
+fn put_hints(hints: &mut BranchHints, function: u32, unlikely: &[u32]) {
+    let hint = |&offset: &u32| BranchHint { branch_func_offset: offset, branch_hint_value: 0 };
+    if !unlikely.is_empty() {
+        hints.function_hints(function, unlikely.iter().map(hint));
     }
 }
 
@@ -356,7 +406,17 @@ impl Reencode for Writer<'_, '_> {
         section: Name<'_>,
     ) -> Result<(), reencode::Error<Failure>> {
         match section {
-            Name::Function(map) => names.functions(&utils::name_map(map, |index| Ok(self.function_itself(index)))?),
+            Name::Function(map) => {
+                let mut map = utils::name_map(map, |index| Ok(self.function_itself(index)))?;
+                // In backtraces they are the functions of which they are the rest.
+                let named: HashMap<u32, &str> = self.module.named_functions.iter().copied().collect();
+                for (index, rest) in (self.first_rest()..).zip(&self.rests) {
+                    if let Some(name) = named.get(&rest.function) {
+                        map.append(index, name);
+                    }
+                }
+                names.functions(&map);
+            }
             Name::Local(map) => names.locals(&utils::indirect_name_map(map, |index| Ok(self.function_itself(index)))?),
             // Loops were added, which count as labels. Nobody reads these names.
             Name::Label(_) => {}

@@ -5,7 +5,7 @@ use super::side::{Found, StackPointer, Tls};
 use wasmparser::{
     CompositeInnerType, DataSectionReader, ElementSectionReader, Encoding, Export, ExportSectionReader, ExternalKind,
     FuncType, FunctionBody, FunctionSectionReader, GlobalSectionReader, GlobalType, Import, ImportSectionReader,
-    KnownCustom, MemorySectionReader, Name, NameSectionReader, Operator, Parser, Payload, TableSectionReader,
+    KnownCustom, MemorySectionReader, Name, NameSectionReader, Operator, Parser, Payload, SubType, TableSectionReader,
     TableType, TagSectionReader, TypeRef, TypeSectionReader, ValType,
 };
 
@@ -37,8 +37,7 @@ pub struct Global {
 #[derive(Default)]
 pub struct Module<'w> {
     pub sections: Sections<'w>,
-    /// None: not the type of a function.
-    types: Vec<Option<FuncType>>,
+    pub types: Vec<SubType>,
     /// The imported functions.
     pub imports: Vec<Import<'w>>,
     /// The types of all functions.
@@ -72,10 +71,7 @@ impl<'w> Module<'w> {
             Payload::TypeSection(section) => {
                 sections.types = Some(section.clone());
                 for group in section {
-                    self.types.extend(group?.into_types().map(|ty| match ty.composite_type.inner {
-                        CompositeInnerType::Func(ty) => Some(ty),
-                        _ => None,
-                    }));
+                    self.types.extend(group?.into_types());
                 }
             }
             Payload::ImportSection(section) => {
@@ -161,18 +157,17 @@ impl<'w> Module<'w> {
         }
     }
 
-    pub fn types(&self) -> u32 {
-        self.types.len() as u32
-    }
-
     pub fn imported(&self) -> u32 {
         self.imports.len() as u32
     }
 
     /// The type of a function.
     pub fn function_type(&self, function: u32) -> Result<&FuncType, Failure> {
-        let ty = self.functions.get(function as usize).and_then(|&ty| self.types.get(ty as usize)?.as_ref());
-        ty.ok_or_else(|| Failure::new(0, "a function without a type"))
+        let ty = self.functions.get(function as usize).and_then(|&ty| self.types.get(ty as usize));
+        match ty.map(|ty| &ty.composite_type.inner) {
+            Some(CompositeInnerType::Func(ty)) => Ok(ty),
+            _ => Err(Failure::new(0, "a function without a type")),
+        }
     }
 
     /// A function by what it is called outside or in the name section, if it has this type.

@@ -8,6 +8,8 @@ use crate::rewrite::{Damaged, Input, OffsetMap, put_string, put_unsigned};
 pub struct Side {
     pub kind: Kind,
     pub functions: Functions,
+    /// The original functions of those that are the rest of one, in order.
+    pub rests: Vec<u32>,
     pub offsets: OffsetMap,
     /// What `run` and `begin` can call: the exports whose parameters and results are numbers or vectors, and last the start function, which has no name.
     pub entries: Vec<Entry>,
@@ -23,12 +25,13 @@ pub struct Side {
     pub named: bool,
 }
 
-/// How the indices of functions moved: imports were added after the original's, and functions after all.
+/// How the indices of functions moved: imports were added after the original's, and functions after all, the rests last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Functions {
     pub(super) imported: u32,
     pub(super) added_imports: u32,
     pub(super) defined: u32,
+    pub(super) added: u32,
 }
 
 /// A function that can be called from outside, by number.
@@ -69,13 +72,14 @@ pub struct Tls {
 impl Side {
     /// The index in the original of a function; None if it was added.
     pub fn original_function(&self, rewritten: u32) -> Option<u32> {
-        let Functions { imported, added_imports, defined } = self.functions;
-        match rewritten.checked_sub(imported) {
-            None => Some(rewritten),
-            Some(place) => {
-                place.checked_sub(added_imports).filter(|place| *place < defined).map(|place| imported + place)
-            }
+        let Functions { imported, added_imports, defined, added } = self.functions;
+        let Some(place) = rewritten.checked_sub(imported) else { return Some(rewritten) };
+        let place = place.checked_sub(added_imports)?;
+        if place < defined {
+            return Some(imported + place);
         }
+        let rest = (place - defined).checked_sub(added)?;
+        self.rests.get(rest as usize).copied()
     }
 
     /// The number of the entry that is exported as `name`.
@@ -106,8 +110,12 @@ impl Side {
             Kind::Strands { preemptive } => 1 + u64::from(preemptive),
         };
         put_unsigned(out, kind);
-        for count in [self.functions.imported, self.functions.added_imports, self.functions.defined] {
+        let Functions { imported, added_imports, defined, added } = self.functions;
+        for count in [imported, added_imports, defined, added, self.rests.len() as u32] {
             put_unsigned(out, count.into());
+        }
+        for &function in &self.rests {
+            put_unsigned(out, function.into());
         }
         self.offsets.encode(out);
         put_unsigned(out, self.entries.len() as u64);
@@ -136,7 +144,16 @@ impl Side {
             number @ (1 | 2) => Kind::Strands { preemptive: number == 2 },
             _ => return Err(Damaged),
         };
-        let functions = Functions { imported: input.u32()?, added_imports: input.u32()?, defined: input.u32()? };
+        let functions = Functions {
+            imported: input.u32()?,
+            added_imports: input.u32()?,
+            defined: input.u32()?,
+            added: input.u32()?,
+        };
+        let mut rests = Vec::new();
+        for _ in 0..input.unsigned()? {
+            rests.push(input.u32()?);
+        }
         functions.imported.checked_add(functions.defined).ok_or(Damaged)?;
         let offsets = OffsetMap::decode(input)?;
         let mut entries = Vec::new();
@@ -160,7 +177,7 @@ impl Side {
             number @ (0 | 1) => number == 1,
             _ => return Err(Damaged),
         };
-        Ok(Side { kind, functions, offsets, entries, start, spawn_sites, stack, tls, malloc, named })
+        Ok(Side { kind, functions, rests, offsets, entries, start, spawn_sites, stack, tls, malloc, named })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod alone;
 mod labels;
+mod rests;
 mod strands;
 
 use super::labels::each_label;
@@ -19,9 +20,16 @@ pub fn rewrite_text(text: &str, kind: Kind) -> Rewritten {
     check_binary(&wat::parse_str(text).unwrap(), kind)
 }
 
+/// Asks as often as it can.
+const OFTEN: Budgets = Budgets { loops: 1, calls: 0 };
+
 fn check_binary(wasm: &[u8], kind: Kind) -> Rewritten {
+    check_rewritten(wasm, kind, Budgets::default())
+}
+
+fn check_rewritten(wasm: &[u8], kind: Kind, budgets: Budgets) -> Rewritten {
     is_valid(wasm).unwrap();
-    let rewritten = rewrite(wasm, kind).unwrap();
+    let rewritten = rewrite_with(wasm, kind, budgets).unwrap();
     is_valid(&rewritten.wasm).unwrap();
     compare(wasm, &rewritten);
     check_side(&rewritten.side);
@@ -49,6 +57,9 @@ fn shape(operator: &Operator<'_>) -> String {
         Operator::Call { .. } => "call".to_string(),
         Operator::ReturnCall { .. } => "return_call".to_string(),
         Operator::RefFunc { .. } => "ref.func".to_string(),
+        Operator::LocalGet { .. } => "local.get".to_string(),
+        Operator::LocalSet { .. } => "local.set".to_string(),
+        Operator::LocalTee { .. } => "local.tee".to_string(),
         _ => {
             let mut instruction = Instruction::try_from(operator.clone()).unwrap();
             each_label(&mut instruction, |label| *label = 0);
@@ -87,14 +98,51 @@ fn compare(wasm: &[u8], rewritten: &Rewritten) {
             assert_eq!(mapped.get(&at), Some(&targets), "labels at {at}");
         }
     }
+    let rests = &rewritten.side.rests;
+    let first_rest = counts.defined as usize + counts.added as usize;
+    assert_eq!(new.len(), first_rest + rests.len());
+    for (rest, new) in rests.iter().zip(&new[first_rest..]) {
+        compare_rest(&old[(rest - counts.imported) as usize], new, rewritten);
+    }
     for index in 0..counts.imported + counts.added_imports + new.len() as u32 + 1 {
         let place = index.checked_sub(counts.imported + counts.added_imports);
         let expected = match place {
             _ if index < counts.imported => Some(index),
             Some(place) if place < counts.defined => Some(counts.imported + place),
-            _ => None,
+            Some(place) => (place as usize).checked_sub(first_rest).and_then(|rest| rests.get(rest).copied()),
+            None => None,
         };
         assert_eq!(rewritten.side.original_function(index), expected);
+    }
+}
+
+/// That each instruction of the rest of a function maps to one of that, and to the one that it is if it is none that was added.
+fn compare_rest(old: &Instructions<'_>, new: &Instructions<'_>, rewritten: &Rewritten) {
+    let old: BTreeMap<usize, &Operator<'_>> = old.iter().map(|(at, operator)| (*at, operator)).collect();
+    let mut found: BTreeMap<usize, Vec<&Operator<'_>>> = BTreeMap::new();
+    for (at, operator) in new {
+        found.entry(rewritten.side.offsets.original(*at as u64) as usize).or_default().push(operator);
+    }
+    let (first, begins) = found.first_key_value().unwrap();
+    assert!(matches!(old[first], Operator::Loop { .. }));
+    if matches!(begins[0], Operator::Call { .. }) {
+        // It asks first, and that is all that it does.
+        assert_eq!(found.len(), 1);
+        let tail = &begins[begins.len() - 2..];
+        assert!(matches!(tail, [Operator::ReturnCall { .. }, Operator::End]));
+        return;
+    }
+    for (at, found) in found {
+        let shape = shape(old[&at]);
+        match old[&at] {
+            Operator::Loop { .. } if matches!(found[0], Operator::LocalGet { .. } | Operator::ReturnCall { .. }) => {
+                assert!(matches!(found.last().unwrap(), Operator::ReturnCall { .. }));
+            }
+            Operator::Loop { .. } | Operator::GlobalSet { .. } | Operator::End => {
+                assert!(found.iter().any(|operator| super::tests::shape(operator) == shape));
+            }
+            _ => assert_eq!(super::tests::shape(found.last().unwrap()), shape),
+        }
     }
 }
 
@@ -209,7 +257,11 @@ fn names(wasm: &[u8]) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let Payload::CustomSection(section) = payload.unwrap() else { continue };
-        let wasmparser::KnownCustom::Name(section) = section.as_known() else { panic!("{}", section.name()) };
+        let section = match section.as_known() {
+            wasmparser::KnownCustom::Name(section) => section,
+            wasmparser::KnownCustom::BranchHints(_) => continue,
+            _ => panic!("{}", section.name()),
+        };
         for name in section {
             let mut put = |kind: &str, map: wasmparser::NameMap<'_>| {
                 for naming in map {
@@ -325,31 +377,42 @@ fn all_references_go_to_the_wrapper() {
     }
 }
 
-/// How many calls of functions there are in the first body once it is rewritten, and how many loops.
-fn calls_and_loops(body: &str) -> (usize, usize) {
+/// How many calls of functions there are in the first body once it is rewritten, how many loops, and how often it is left for the rest of it.
+fn calls_loops_and_exits(body: &str) -> (usize, usize, usize) {
     let text = format!("(module (func $first (param i32) {body}) (func $f) (memory 1))");
     let rewritten = rewrite_text(&text, Kind::Alone);
     let bodies = bodies(&rewritten.wasm);
     let count = |pick: fn(&Operator<'_>) -> bool| bodies[0].iter().filter(|(_, operator)| pick(operator)).count();
-    (count(|op| matches!(op, Operator::Call { .. })), count(|op| matches!(op, Operator::Loop { .. })))
+    (
+        count(|op| matches!(op, Operator::Call { .. })),
+        count(|op| matches!(op, Operator::Loop { .. })),
+        count(|op| matches!(op, Operator::ReturnCall { .. })),
+    )
 }
 
 #[test]
 fn checks_are_only_where_they_are_needed() {
-    assert_eq!(calls_and_loops("nop"), (0, 0));
-    assert_eq!(calls_and_loops("(loop $l (br_if $l (local.get 0)))"), (1, 2));
+    let check = calls_loops_and_exits;
+    assert_eq!(check("nop"), (0, 0, 0));
+    assert_eq!(check("(loop $l (br_if $l (local.get 0)))"), (0, 1, 1));
     // Nothing comes back to it.
-    assert_eq!(calls_and_loops("(loop $l (br_if 1 (local.get 0)))"), (0, 1));
+    assert_eq!(check("(loop $l (br_if 1 (local.get 0)))"), (0, 1, 0));
     // Each time around there is a check of calls.
-    assert_eq!(calls_and_loops("(loop $l (call $f) (br_if $l (local.get 0)))"), (2, 1));
-    assert_eq!(calls_and_loops("(loop $l (br_if $l (local.get 0)) (call $f) (br $l))"), (3, 2));
-    assert_eq!(calls_and_loops("(loop $l (memory.fill (local.get 0) (local.get 0) (local.get 0)) (br $l))"), (1, 1));
-    // Calls after a check have none of their own, in each of the two branches.
-    assert_eq!(calls_and_loops("(call $f) (call $f) (block (call $f))"), (4, 0));
-    assert_eq!(calls_and_loops("(if (local.get 0) (then (call $f) (call $f)) (else (call $f))) (call $f)"), (7, 0));
+    assert_eq!(check("(loop $l (call $f) (br_if $l (local.get 0)))"), (2, 1, 0));
+    assert_eq!(check("(loop $l (br_if $l (local.get 0)) (call $f) (br $l))"), (2, 1, 1));
+    assert_eq!(check("(loop $l (memory.fill (local.get 0) (local.get 0) (local.get 0)) (br $l))"), (1, 1, 0));
+    // What is on the stack would be lost. So there is a loop around that calls.
+    assert_eq!(check("(i32.const 1) (loop $l (br_if $l (local.get 0))) (drop)"), (1, 2, 0));
+    assert_eq!(check("(local.get 0) (loop $l (param i32) (br_if 1) (local.get 0) (br $l))"), (1, 2, 0));
+    // Calls outside of loops are checked once, where the function begins.
+    assert_eq!(check("(call $f) (call $f) (block (call $f))"), (4, 0, 0));
+    assert_eq!(check("(if (local.get 0) (then (call $f) (call $f)) (else (call $f))) (call $f)"), (5, 0, 0));
+    assert_eq!(check("(call $f) (loop $l (call $f) (br_if $l (local.get 0)))"), (4, 1, 0));
+    // One that does not return is checked where it is.
+    assert_eq!(check("(if (local.get 0) (then (call $f) (unreachable)))"), (2, 0, 0));
     // Much code without a call.
-    assert_eq!(calls_and_loops(&"nop ".repeat(900)), (0, 0));
-    assert_eq!(calls_and_loops(&"nop ".repeat(1100)), (1, 0));
+    assert_eq!(check(&"nop ".repeat(900)), (0, 0, 0));
+    assert_eq!(check(&"nop ".repeat(1100)), (1, 0, 0));
 }
 
 #[test]
