@@ -4,11 +4,12 @@
 use crate::guest::{Exclusive, Guest, serve_backtrace};
 use crate::host_function::HostOperation;
 use crate::preview1::{Sleeping, announce_yield};
-use crate::shared::WaitName;
+use crate::shared::{SharedRef, WaitName};
 use crate::threads::Wait;
-use crate::waker::with_waker;
+use crate::waker::{Woken, with_strand_waker, with_waker};
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime::{AsContextMut, Caller, Global, Result, StoreContextMut, Val, bail};
 
@@ -34,13 +35,15 @@ pub struct FiberState {
     current: Option<Global>,
     /// What is under way. Dropped with the store, whereby hooks and host functions are told.
     operations: Exclusive<PerStrand<UnderWay>>,
+    /// Where there are strands: those that are to ask again. Each has a waker of its own then.
+    woken: Option<Arc<Woken>>,
     /// Fuel left when the fiber was last known to leave off: what the store says afterwards is of no use, as the function that resumes a continuation puts back what it knew before.
     fuel_left: Option<u64>,
     /// Strands that the host asked for, and what it calls them.
     pub tokens: HashMap<i64, u64>,
     /// The scheduler was told to leave only so that strands can be made that the host asked for, or those that wait in the host looked after.
     pub left_for_requests: bool,
-    /// When those are to be looked after next, although others still run.
+    /// When those of them that wait for hooks are to be looked after next, although others still run.
     look_ns: i64,
     /// What each strand's entry was given, to be asked for by its first function.
     pub arguments: PerStrand<Vec<Val>>,
@@ -57,6 +60,7 @@ impl FiberState {
             until,
             current,
             operations,
+            woken: current.map(|_| Arc::default()),
             fuel_left: None,
             tokens: HashMap::new(),
             left_for_requests: false,
@@ -66,30 +70,57 @@ impl FiberState {
         }
     }
 
-    /// All that wait in the host are about to be asked whether they still have to.
-    pub fn looks(&mut self, now_ns: i64) {
-        // Asking them is to take a few per cent of the time at most.
+    /// Goes on with what was woken, and with what waits for hooks, which can only wake the task. Adds the strands that are to make their calls again to
+    /// `strands`, some perhaps twice.
+    pub fn look(&mut self, shared: SharedRef, now_ns: i64, strands: &mut Vec<i64>) {
+        // Asking those that wait for hooks is to take a few per cent of the time at most.
         const LEAST_NS: i64 = 1_000_000;
         const EACH_NS: i64 = 5_000;
-        let each = EACH_NS.saturating_mul(self.operations.get().len() as i64);
+        let Some(woken) = &self.woken else { return };
+        woken.take(strands);
+        let each = EACH_NS.saturating_mul(strands.len() as i64);
         self.look_ns = now_ns.saturating_add(LEAST_NS + each);
+        let operations = self.operations.get();
+        // Those that have ended, or have been answered, were woken in vain.
+        strands.retain(|&strand| match operations.get(strand) {
+            Some(under_way) => with_strand_waker(&shared, woken, strand, |cx| under_way.operation.advance(cx)),
+            None => false,
+        });
     }
 
-    /// Whether it is time again, if there are any. Nobody else would find out while others keep running and no other task wants the worker.
-    pub fn has_to_look(&mut self, now_ns: impl FnOnce() -> i64) -> bool {
-        !self.operations.get().is_empty() && now_ns() >= self.look_ns
-    }
-}
-
-impl FiberState {
-    /// Goes on with all that is under way.
-    pub fn advance(&mut self, cx: &mut Context<'_>) {
-        self.operations.get().for_each(|under_way| under_way.operation.advance(cx));
+    /// Whether it is time to look again. Nobody else would find out while others keep running and no other task wants the worker.
+    pub fn has_to_look(&self, now_ns: impl FnOnce() -> i64) -> bool {
+        let woken = self.woken.as_ref();
+        woken.is_some_and(|woken| woken.any() || (woken.any_hooked() && now_ns() >= self.look_ns))
     }
 
     /// Whether no host function is under way.
     pub fn is_idle(&mut self) -> bool {
         self.operations.get().is_empty()
+    }
+}
+
+#[cfg(test)]
+impl FiberState {
+    /// Has a strand wait for a future, which is polled once.
+    pub fn wait_for(
+        &mut self,
+        shared: SharedRef,
+        strand: i64,
+        future: impl Future<Output = Result<i32>> + Send + 'static,
+    ) {
+        let mut operation = Operation::future(future);
+        let woken = self.woken.as_ref().unwrap();
+        assert!(with_strand_waker(&shared, woken, strand, |cx| operation.poll(cx)).is_pending());
+        self.operations.get().put(strand, UnderWay { function: 0, operation });
+    }
+
+    /// What a strand waited for, if that is there.
+    pub fn answer_of(&mut self, strand: i64) -> Option<i32> {
+        match self.operations.get().take(strand)?.operation {
+            Operation::Done(answer) => answer.ok(),
+            _ => None,
+        }
     }
 }
 
@@ -115,14 +146,6 @@ impl<T> PerStrand<T> {
                 self.others.insert(strand, one);
             }
         }
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
-    }
-
-    fn for_each(&mut self, mut body: impl FnMut(&mut T)) {
-        self.first.iter_mut().map(|(_, one)| one).chain(self.others.values_mut()).for_each(&mut body);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -172,11 +195,26 @@ impl Operation {
     }
 
     /// Goes on with it whether its strand has a turn or not: what it has borrowed others may wait for, one of whom may keep that strand from its turn.
-    fn advance(&mut self, cx: &mut Context<'_>) {
-        if let Operation::Future(future) = self
-            && let Poll::Ready(answer) = future.as_mut().poll(cx)
-        {
+    /// Whether its strand is to ask for it.
+    fn advance(&mut self, cx: &mut Context<'_>) -> bool {
+        let Operation::Future(future) = self else {
+            return true;
+        };
+        let polled = future.as_mut().poll(cx);
+        if let Poll::Ready(answer) = polled {
             *self = Operation::Done(answer);
+            return true;
+        }
+        false
+    }
+
+    /// Whether nothing but the waker of its last poll, or the time, wakes its strand. Otherwise what it waits for wakes the task.
+    fn has_waker(&self, timed: bool) -> bool {
+        match self {
+            Operation::Sleep(_) => timed,
+            // Those of its parts that wait for hooks say so themselves.
+            Operation::Future(_) | Operation::Done(_) => true,
+            Operation::Futex(_) | Operation::Host(_) => false,
         }
     }
 }
@@ -264,7 +302,13 @@ pub fn call<T>(
         }
         Poll::Pending => {
             shared.set_waiting_for(Some(name));
-            state(caller)?.operations.get().put(strand, UnderWay { function, operation });
+            let state_of_all = state(caller)?;
+            if let Some(woken) = &state_of_all.woken
+                && !operation.has_waker(timed.is_some())
+            {
+                woken.add_hooked(strand);
+            }
+            state_of_all.operations.get().put(strand, UnderWay { function, operation });
             match timed {
                 Some((until, deadline_ns)) => {
                     until.set(&mut *caller, Val::I64(deadline_ns as i64))?;
@@ -283,9 +327,15 @@ pub fn answer(
     name: &WaitName,
     start: impl FnOnce(&mut Caller<'_, Guest>) -> Result<Operation>,
 ) -> Result<i32> {
-    let answer = call(caller, name, start, |caller, operation| match (operation, &caller.data().fiber) {
-        (Operation::Sleep(sleeping), Some(state)) if state.until.is_some() => sleeping.poll_by_clock(),
-        (operation, _) => with_waker(&caller.data().shared, |cx| operation.poll(cx)),
+    let strand = strand(caller)?;
+    let answer = call(caller, name, start, |caller, operation| {
+        let guest = caller.data();
+        let woken = guest.fiber.as_ref().and_then(|state| state.woken.as_ref());
+        match (operation, woken) {
+            (Operation::Sleep(sleeping), Some(_)) => sleeping.poll_by_clock(),
+            (operation, Some(woken)) => with_strand_waker(&guest.shared, woken, strand, |cx| operation.poll(cx)),
+            (operation, None) => with_waker(&guest.shared, |cx| operation.poll(cx)),
+        }
     })?;
     Ok(answer.unwrap_or(0))
 }

@@ -6,7 +6,7 @@
 //! scheduler.get_global("begin").set(guest.get_func("…"))?;                                 // and enter, set_stack, allocate, stack_bytes, …
 //! prepare.call(())?;
 //! main.call(0)?;
-//! loop { match run.call((now, woken))? { 0 => break, 1 => wait(deadline), _ => {} } }      // each call perhaps on another thread
+//! loop { match run.call(now)? { 0 => break, 1 => wait(deadline), _ => {} } }      // each call perhaps on another thread
 //! ```
 //!
 //! The text's own opening comment says how it works, `docs/design/strands.md` why it is as it is, `sdk/include/weft/strand.h` what guests are promised. The
@@ -45,7 +45,8 @@
 //! | `prepare` | `()` | Allocates the stack on which the guest's `allocate` runs. Once; before anything runs. `allocate` must not wait there. |
 //! | `main` | `(k: i32) -> i64` | Makes the main strand, which calls `begin(k)`. Again, when the one before has ended. Its id. |
 //! | `spawn_host` | `(k: i32, level: i32) -> i64` | A strand that calls `begin(k)`, detached. Its id, or -6, -28, -52 (EAGAIN, EINVAL, ENOSYS). |
-//! | `run` | `(now: i64, woken: i32) -> i32` | Goes on. `woken`: all that wait in the host do so no longer. 0: the main strand has ended. 1: nobody is ready, and somebody will be at `deadline` (`i64::MAX`: not by time). 2: the worker is to be given up. |
+//! | `wake` | `(id: i64) -> i32` | A strand that waits in the host does so no longer: 1. 0: it does not, or is not there. Between two calls of `run`. |
+//! | `run` | `(now: i64) -> i32` | Goes on. 0: the main strand has ended. 1: nobody is ready, and somebody will be at `deadline` (`i64::MAX`: not by time). 2: the worker is to be given up. |
 //! | `live` | `() -> i32` | Strands that have not ended. |
 //! | `records`, `stacks` | `() -> i32` | How many there have been at once, at most. |
 //! | `strand` | `(index: i32) -> (i64, i32, i32, i64)` | Of each index below `records`: id (0: free), state, where it was made (-1: unknown), who made it (0: the host). States: 1 ready, 2 ended, 3 parked, 4 joins, 5 in the host, 6 sleeps, 7 runs or is held. Meant for between two calls of `run`, and after a trap. |

@@ -94,12 +94,14 @@ impl StrandProgram {
         let strands = Strands {
             main: scheduler.get_typed_func(&mut *store, "main")?,
             run: scheduler.get_typed_func(&mut *store, "run")?,
+            wake: scheduler.get_typed_func(&mut *store, "wake")?,
             spawn: scheduler.get_typed_func(&mut *store, "spawn_host")?,
             live: scheduler.get_typed_func(&mut *store, "live")?,
             look: scheduler.get_typed_func(&mut *store, "strand")?,
             current,
             deadline,
             sleep: None,
+            woken: Vec::new(),
             alone: true,
         };
         scheduler.get_typed_func::<(), ()>(&mut *store, "prepare")?.call(&mut *store, ())?;
@@ -134,7 +136,8 @@ impl Settings {
 /// The strands of one process.
 pub struct Strands {
     main: TypedFunc<i32, i64>,
-    run: TypedFunc<(i64, i32), i32>,
+    run: TypedFunc<i64, i32>,
+    wake: TypedFunc<i64, i32>,
     spawn: TypedFunc<(i32, i32), i64>,
     live: TypedFunc<(), i32>,
     /// Of a record: id, state, site, who made it.
@@ -143,6 +146,8 @@ pub struct Strands {
     deadline: Global,
     /// Until the next strand is to be woken, while none is ready.
     sleep: Option<Sleep>,
+    /// Empty but while it is filled; kept for its memory.
+    woken: Vec<i64>,
     /// Nobody but strands can wake one that waits for nothing of the host's.
     pub alone: bool,
 }
@@ -180,15 +185,14 @@ impl Strands {
         loop {
             self.sleep = None;
             self.spawn_requested(store)?;
-            if let Some(state) = &mut store.data_mut().fiber {
-                with_waker(&shared, |cx| state.advance(cx));
-            }
-            // Whatever woke the task may be what any strand waits for.
             let now_ns = now(shared);
             if let Some(state) = &mut store.data_mut().fiber {
-                state.looks(now_ns);
+                state.look(shared, now_ns, &mut self.woken);
             }
-            let answer = self.run.call(&mut *store, (now_ns, 1))?;
+            for strand in self.woken.drain(..) {
+                self.wake.call(&mut *store, strand)?;
+            }
+            let answer = self.run.call(&mut *store, now_ns)?;
             let state = store.data_mut().fiber.as_mut();
             if state.is_some_and(|state| std::mem::take(&mut state.left_for_requests)) && answer != ENDED {
                 continue;

@@ -47,7 +47,7 @@
 ;;                                                                   join, detach
 ;;   3 parked       in the heap if it has a deadline       unpark, the deadline
 ;;   4 joins        nowhere but in the other's record      the other's end
-;;   5 in the host  list, and in the heap if p was 3       run(…, woken), the deadline
+;;   5 in the host  list, and in the heap if p was 3       wake, the deadline
 ;;   6 sleeps       in the heap                            the deadline
 ;;
 ;; That a strand is running is not in its record but in $current: that saves two stores a switch.
@@ -305,18 +305,6 @@
     ;; Without a next one, what is written is "last" of the list: it has the offset of "previous", in record 0.
     (i32.store offset=28 (local.get $next) (local.get $previous)))
 
-  (func $wake_host (local $record i32) (local $next i32)
-    (local.set $record (i32.load offset=24 (i32.const 0)))
-    (i64.store offset=24 (i32.const 0) (i64.const 0))
-    (block $done
-      (loop $each
-        (br_if $done (i32.eqz (local.get $record)))
-        (local.set $next (i32.load offset=8 (local.get $record)))
-        (call $cancel_timer (local.get $record))
-        (call $ready (local.get $record))
-        (local.set $record (local.get $next))
-        (br $each))))
-
   ;; ---- Stacks -----------------------------------------------------------------------------------------------------------------------------------
 
   ;; A stack for a strand that runs for the first time: the one that was freed last, or a new one.
@@ -470,13 +458,20 @@
     (if (ref.is_null (global.get $begin)) (then (return (i64.const -52 (;ENOSYS;)))))
     (call $spawn (local.get $k) (i32.const 0) (local.get $level) (i32.const 6 (;the host's, detached;)) (i32.const -1)))
 
-  (func (export "run") (param $now i64) (param $woken i32) (result i32)
+  (func (export "wake") (param $id i64) (result i32) (local $record i32)
+    (if (i32.eqz (local.tee $record (call $find (local.get $id)))) (then (return (i32.const 0))))
+    (if (i32.ne (i32.load8_u offset=12 (local.get $record)) (i32.const 5 (;in the host;))) (then (return (i32.const 0))))
+    (call $leave_host (local.get $record))
+    (call $cancel_timer (local.get $record))
+    (call $ready (local.get $record))
+    (i32.const 1))
+
+  (func (export "run") (param $now i64) (result i32)
     (local $record i32) (local $queue i32) (local $stack i32) (local $fiber (ref null $fiber))
     ;; Never from inside: not even if a linker gave the guest this function.
     (if (global.get $inside) (then (call $fail (i32.const 2)) (unreachable)))
     (global.set $inside (i32.const 1))
     (global.set $stop (i32.const 0))
-    (if (local.get $woken) (then (call $wake_host)))
     (call $expire (local.get $now))
     (local.set $record (global.get $held))
     (global.set $held (i32.const 0))

@@ -520,3 +520,141 @@ fn wasi_is_complete() {
     assert_eq!(fiber.finish("write", ()), 0);
     assert_eq!(*fiber.host.output.lock().unwrap(), [0; 16]);
 }
+
+/// Of each strand: its waker, once it has been polled, and how often it was. Answers its number when it is told to.
+#[derive(Default)]
+struct Told {
+    waker: Mutex<Option<std::task::Waker>>,
+    polls: AtomicUsize,
+    over: AtomicBool,
+}
+
+/// `count` strands that wait in the host, each by a waker of its own.
+fn waiting(fiber: &mut Fiber, count: i64) -> Vec<Arc<Told>> {
+    let shared = fiber.store.data().shared;
+    let state = fiber.store.data_mut().fiber.as_mut().unwrap();
+    (1..=count)
+        .map(|strand| {
+            let told = Arc::new(Told::default());
+            let future = std::future::poll_fn({
+                let told = told.clone();
+                move |cx| {
+                    told.polls.fetch_add(1, Ordering::SeqCst);
+                    *told.waker.lock().unwrap() = Some(cx.waker().clone());
+                    match told.over.load(Ordering::SeqCst) {
+                        true => std::task::Poll::Ready(Ok(strand as i32)),
+                        false => std::task::Poll::Pending,
+                    }
+                }
+            });
+            state.wait_for(shared, strand, future);
+            told
+        })
+        .collect()
+}
+
+impl Told {
+    fn wake(&self) {
+        let waker = self.waker.lock().unwrap().clone();
+        waker.unwrap().wake();
+    }
+}
+
+const NOBODY: [i64; 0] = [];
+
+/// The strands that are to make their calls again.
+fn look(fiber: &mut Fiber) -> Vec<i64> {
+    let shared = fiber.store.data().shared;
+    let mut strands = Vec::new();
+    fiber.store.data_mut().fiber.as_mut().unwrap().look(shared, 0, &mut strands);
+    strands
+}
+
+fn polls(told: &[Arc<Told>]) -> usize {
+    told.iter().map(|told| Host::count(&told.polls)).sum()
+}
+
+#[test]
+fn of_ten_thousand_strands_only_the_one_that_was_woken_asks() {
+    let mut fiber = Fiber::with(true, None);
+    let told = waiting(&mut fiber, 10_000);
+    assert_eq!(polls(&told), 10_000);
+    assert_eq!(look(&mut fiber), NOBODY);
+    told[4321].over.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| scope.spawn(|| told[4321].wake()).join().unwrap());
+    assert!(fiber.host.woken.load(Ordering::SeqCst), "the task is woken as well");
+    assert_eq!(look(&mut fiber), [4322]);
+    assert_eq!((polls(&told), Host::count(&told[4321].polls)), (10_001, 2));
+    assert_eq!(fiber.store.data_mut().fiber.as_mut().unwrap().answer_of(4322), Some(4322));
+    assert_eq!(look(&mut fiber), NOBODY);
+    fiber.end();
+    drop(told);
+    assert_eq!(Host::count(&fiber.host.references), 0);
+}
+
+#[test]
+fn who_is_woken_in_vain_waits_on_and_can_be_woken_again() {
+    let mut fiber = Fiber::with(true, None);
+    let told = waiting(&mut fiber, 3);
+    for round in 2..5 {
+        told[1].wake();
+        told[1].wake();
+        assert_eq!(look(&mut fiber), NOBODY, "it waits on");
+        // The clones of one waker count once, those of different polls perhaps twice.
+        assert_eq!(Host::count(&told[1].polls), round);
+    }
+    told.iter().for_each(|told| told.over.store(true, Ordering::SeqCst));
+    told[2].wake();
+    told[0].wake();
+    assert_eq!(look(&mut fiber), [3, 1]);
+    // Woken when it has been answered, and before it came for the answer: it is told once more, which does no harm.
+    told[2].wake();
+    assert_eq!(look(&mut fiber), [3]);
+    assert_eq!(Host::count(&told[2].polls), 2, "what is done is not polled");
+    assert_eq!(fiber.store.data_mut().fiber.as_mut().unwrap().answer_of(3), Some(3));
+    told[2].wake();
+    assert_eq!(look(&mut fiber), NOBODY, "it waits for nothing");
+}
+
+#[test]
+fn a_waker_may_be_used_when_its_process_has_ended() {
+    let mut fiber = Fiber::with(true, None);
+    let told = waiting(&mut fiber, 2);
+    fiber.end();
+    told.iter().for_each(|told| told.wake());
+    told.iter().for_each(|told| told.wake());
+    drop(told);
+    assert_eq!(Host::count(&fiber.host.references), 0);
+}
+
+#[test]
+fn what_is_woken_while_it_is_polled_is_polled_again() {
+    let mut fiber = Fiber::with(true, None);
+    let shared = fiber.store.data().shared;
+    let mut polls = 0;
+    let future = std::future::poll_fn(move |cx| {
+        polls += 1;
+        cx.waker().wake_by_ref();
+        if polls == 3 { std::task::Poll::Ready(Ok(polls)) } else { std::task::Poll::Pending }
+    });
+    fiber.store.data_mut().fiber.as_mut().unwrap().wait_for(shared, 7, future);
+    assert_eq!(look(&mut fiber), NOBODY);
+    assert_eq!(look(&mut fiber), [7]);
+}
+
+#[test]
+fn strands_that_wait_for_hooks_are_all_asked() {
+    let mut fiber = Fiber::with(true, None);
+    for strand in 1..=3 {
+        fiber.set_strand(strand);
+        assert_eq!(fiber.call::<_, i64>("wait", 21_i64).1, 1);
+    }
+    assert_eq!(look(&mut fiber), [1, 2, 3]);
+    assert_eq!(look(&mut fiber), NOBODY, "they have not asked since");
+    fiber.set_strand(2);
+    assert_eq!(fiber.call::<_, i64>("wait", 21_i64).1, 1);
+    assert_eq!(look(&mut fiber), [2]);
+    fiber.set_strand(2);
+    assert_eq!(fiber.call::<_, i64>("wait", 21_i64), (42, 0));
+    assert_eq!(look(&mut fiber), NOBODY);
+}

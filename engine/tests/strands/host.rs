@@ -156,7 +156,7 @@ pub fn link<T: 'static>(
 pub struct Host {
     pub store: Store<World>,
     pub scheduler: Instance,
-    run: TypedFunc<(i64, i32), i32>,
+    run: TypedFunc<i64, i32>,
     deadline: Global,
     live: TypedFunc<(), i32>,
     detach: TypedFunc<i64, i32>,
@@ -239,9 +239,9 @@ impl Host {
         id
     }
 
-    pub fn try_run(&mut self, now: i64, woken: bool) -> Result<Left> {
+    pub fn try_run(&mut self, now: i64) -> Result<Left> {
         self.store.data_mut().now = now;
-        let left = self.run.call(&mut self.store, (now, woken as i32))?;
+        let left = self.run.call(&mut self.store, now)?;
         Ok(match left {
             0 => Left::MainEnded,
             1 => {
@@ -254,11 +254,23 @@ impl Host {
     }
 
     pub fn run(&mut self, now: i64) -> Left {
-        self.try_run(now, false).unwrap()
+        self.try_run(now).unwrap()
     }
 
+    /// Wakes a strand that waits in the host; whether it did.
+    pub fn wake(&mut self, id: i64) -> bool {
+        self.call::<_, i32>("wake", id) == 1
+    }
+
+    /// The same, when all have been woken that wait in the host.
     pub fn run_woken(&mut self, now: i64) -> Left {
-        self.try_run(now, true).unwrap()
+        const IN_THE_HOST: i32 = 5;
+        for index in 0..self.call("records", ()) {
+            let (id, state, ..) = self.call::<i32, (i64, i32, i32, i64)>("strand", index);
+            assert_eq!(self.wake(id), state == IN_THE_HOST);
+            assert!(!self.wake(id), "it has been woken");
+        }
+        self.run(now)
     }
 
     pub fn live(&mut self) -> usize {

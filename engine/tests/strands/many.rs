@@ -82,8 +82,8 @@ impl Many {
     }
 
     fn run(&mut self) -> i32 {
-        let run = self.scheduler.get_typed_func::<(i64, i32), i32>(&mut self.store, "run").unwrap();
-        run.call(&mut self.store, (0, 0)).unwrap()
+        let run = self.scheduler.get_typed_func::<i64, i32>(&mut self.store, "run").unwrap();
+        run.call(&mut self.store, 0).unwrap()
     }
 
     fn ask(&mut self, name: &str) -> i32 {
@@ -183,8 +183,8 @@ fn when_there_can_be_no_more_stacks_the_process_ends() {
     many.store.data_mut().limits = StoreLimitsBuilder::new().table_elements(100).build();
     many.store.limiter(|world| &mut world.limits);
     many.main(true);
-    let run = many.scheduler.get_typed_func::<(i64, i32), i32>(&mut many.store, "run").unwrap();
-    let error = run.call(&mut many.store, (0, 0)).unwrap_err();
+    let run = many.scheduler.get_typed_func::<i64, i32>(&mut many.store, "run").unwrap();
+    let error = run.call(&mut many.store, 0).unwrap_err();
     assert!(format!("{error:?}").contains(&format!("failure {}", failure::STACKS)), "{error:?}");
     assert_eq!(many.ask("stacks"), 100, "as many as there may be");
 }
@@ -274,7 +274,7 @@ fn no_memory_for_a_stack_ends_the_process() {
     let mut host = with_stacks(64, 0, 0x1000);
     host.script(ALLOCATE, &[Op::Finish(0)]);
     host.spawn_host(1, NORMAL);
-    let error = host.try_run(0, false).unwrap_err();
+    let error = host.try_run(0).unwrap_err();
     assert!(format!("{error:?}").contains("failure 1"), "{error:?}");
 }
 

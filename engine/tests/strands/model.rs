@@ -109,6 +109,12 @@ impl Model {
         self.strands.iter().filter(|strand| !matches!(strand.state, State::Unborn | State::Ended | State::Gone)).count()
     }
 
+    /// Those that are there and have not ended.
+    pub fn alive(&self) -> Vec<usize> {
+        let gone = |state| matches!(state, State::Unborn | State::Ended | State::Gone);
+        (0..64).filter(|number| !gone(self.strands[*number].state)).collect()
+    }
+
     pub fn waits_in_host(&self) -> bool {
         !self.in_host.is_empty()
     }
@@ -186,15 +192,24 @@ impl Model {
         self.over_each != 0 && self.ticks.is_multiple_of(self.over_each)
     }
 
-    pub fn run(&mut self, now: i64, woken: bool) -> Left {
+    /// Those that wait in the host, in the order in which they came.
+    pub fn in_host(&self) -> Vec<usize> {
+        self.in_host.clone()
+    }
+
+    /// Whether it waited in the host.
+    pub fn wake(&mut self, number: usize) -> bool {
+        let waits = self.in_host.contains(&number);
+        if waits {
+            self.cancel(number);
+            self.make_ready(number);
+        }
+        waits
+    }
+
+    pub fn run(&mut self, now: i64) -> Left {
         self.now = now;
         self.left = None;
-        if woken {
-            for number in std::mem::take(&mut self.in_host) {
-                self.cancel(number);
-                self.make_ready(number);
-            }
-        }
         self.expire(now);
         let mut next = self.held.take();
         loop {

@@ -27,10 +27,22 @@ impl Both {
         self.model.main();
     }
 
-    /// One turn; the difference, if there is one.
+    /// One turn; before it, all are woken that wait in the host, or none is.
     fn run(&mut self, now: i64, woken: bool) -> Result<Left, String> {
-        let left = self.host.try_run(now, woken).map_err(|error| format!("{error:?}"))?;
-        let expected = self.model.run(now, woken);
+        let waiting = if woken { self.model.in_host() } else { Vec::new() };
+        self.run_woken(now, &waiting)
+    }
+
+    /// One turn, after these were woken, whether they wait in the host or not; the difference, if there is one.
+    fn run_woken(&mut self, now: i64, woken: &[usize]) -> Result<Left, String> {
+        for &number in woken {
+            let waited = self.host.wake(self.host.id(number));
+            if waited != self.model.wake(number) {
+                return Err(format!("wake({number}) answered {waited}"));
+            }
+        }
+        let left = self.host.try_run(now).map_err(|error| format!("{error:?}"))?;
+        let expected = self.model.run(now);
         let log = self.host.take_log();
         let expected_log = std::mem::take(&mut self.model.log);
         if let Some(at) = (0..log.len().max(expected_log.len())).find(|at| log.get(*at) != expected_log.get(*at)) {
@@ -43,7 +55,7 @@ impl Both {
             ));
         }
         if left != expected {
-            return Err(format!("run({now}, {woken}) answered {left:?}, expected {expected:?}"));
+            return Err(format!("run({now}) after {woken:?} answered {left:?}, expected {expected:?}"));
         }
         // The guest may have moved its clock.
         assert_eq!(self.host.store.data().now, self.model.now);
@@ -234,8 +246,17 @@ fn random_program(seed: u64) -> Result<(), String> {
     assert_eq!(id.min(0), both.model.spawn_host(1, NORMAL));
     for _ in 0..20_000 {
         let now = both.model.now;
-        let woken = random.one_in(3);
-        match both.run(now, woken)? {
+        // All, or some of those that are there, be it that they wait or not, some even twice.
+        let woken = match random.below(6) {
+            0 => both.model.in_host(),
+            1 => {
+                let alive = both.model.alive();
+                let most = if alive.is_empty() { 1 } else { 4 };
+                (0..random.below(most)).map(|_| alive[random.below(alive.len() as u64) as usize]).collect()
+            }
+            _ => Vec::new(),
+        };
+        match both.run_woken(now, &woken)? {
             Left::MainEnded | Left::Worker => {}
             Left::Idle(Some(deadline)) if !random.one_in(3) => both.model.now = now.max(deadline),
             Left::Idle(_) => {

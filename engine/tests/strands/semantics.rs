@@ -560,6 +560,54 @@ fn those_that_wait_in_the_host_are_all_woken() {
 }
 
 #[test]
+fn only_those_that_are_woken_leave_the_host() {
+    let mut host = Host::new();
+    for strand in 1..=4 {
+        host.script(strand, &[WAIT, WAIT]);
+        host.spawn_host(strand, NORMAL);
+    }
+    let id = host.id(2);
+    assert!(!host.wake(id), "it has not begun");
+    assert_eq!(host.run(0), Left::Idle(None));
+    host.take_log();
+    for strand in [3, 1] {
+        let id = host.id(strand);
+        assert!(host.wake(id));
+        assert!(!host.wake(id), "it is ready already");
+    }
+    assert_eq!(host.run(0), Left::Idle(None));
+    assert_eq!(host.order(), [3, 1], "and wait again");
+    let id = host.id(1);
+    assert!(host.wake(id));
+    assert_eq!(host.run(0), Left::Idle(None));
+    assert_eq!(host.live(), 3);
+    assert!(!host.wake(id), "it has ended");
+    // Another strand has its number now.
+    host.script(5, &[WAIT]);
+    host.spawn_host(5, NORMAL);
+    assert_eq!(host.id(5) as u32, id as u32);
+    assert_eq!(host.run(0), Left::Idle(None));
+    assert!(!host.wake(id));
+    for never in [0, -1, i64::MAX, 1 << 32] {
+        assert!(!host.wake(never));
+    }
+    assert_eq!(host.run_woken(0), Left::Idle(None));
+    assert_eq!(host.run_woken(0), Left::Idle(None));
+    assert_eq!(host.live(), 0);
+}
+
+#[test]
+fn one_that_is_woken_before_its_deadline_is_not_woken_by_it() {
+    let mut host = host(&[wait_until(10), WAIT]);
+    assert_eq!(host.run(0), Left::Idle(Some(10)));
+    let id = host.id(MAIN);
+    assert!(host.wake(id));
+    assert_eq!(host.run(1), Left::Idle(None));
+    assert_eq!(host.run(10), Left::Idle(None));
+    assert_eq!(host.run_woken(10), Left::MainEnded);
+}
+
+#[test]
 fn again_gives_others_a_turn_or_the_process() {
     let mut host = host(&[Spawn(1, NORMAL), GIVE_WAY, GIVE_WAY, GIVE_WAY]);
     host.script(1, &[Sleep(5)]);
@@ -595,8 +643,12 @@ fn one_that_left_the_host_by_its_deadline_leaves_the_others_there() {
         host.spawn_host(4, NORMAL);
         assert_eq!(host.run(5), Left::Idle(None));
         host.take_log();
-        assert_eq!(host.run_woken(6), Left::Idle(None));
         let expected: Vec<usize> = (1..=4).filter(|strand| *strand != late).collect();
+        for &strand in &expected {
+            let id = host.id(strand);
+            assert!(host.wake(id));
+        }
+        assert_eq!(host.run(6), Left::Idle(None));
         assert_eq!(host.order(), expected);
     }
 }
@@ -628,7 +680,7 @@ fn the_deadline_of_a_masked_wait_is_its_own() {
 #[test]
 fn what_the_host_has_to_say_is_checked() {
     let mut host = host(&[Again { pending: 4, until: 0, mask: 0 }]);
-    assert!(message(host.try_run(0, false)).contains("failure 2"));
+    assert!(message(host.try_run(0)).contains("failure 2"));
 }
 
 // ---- preempt
@@ -665,7 +717,7 @@ fn preemptive_strands_take_turns() {
 fn a_trap_in_a_strand_comes_out_of_run() {
     let mut host = host(&[Spawn(1, NORMAL), Spawn(2, NORMAL), Join(Strand(1))]);
     host.script(1, &[Yield, Trap]).script(2, &[Park]);
-    let error = host.try_run(0, false).unwrap_err();
+    let error = host.try_run(0).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(wasmtime::Trap::UnreachableCodeReached)), "{error:?}");
     let trace = format!("{error:?}");
     assert!(trace.contains("weft_strands!serve"), "{trace}");
@@ -704,13 +756,13 @@ fn outside_of_strands_nothing_waits() {
 fn a_call_of_run_from_inside_is_refused() {
     let mut store = wasmtime::Store::new(&ENGINE.engine, ());
     let scheduler = scheduler(&mut store, |_| Ok(0), |_| 0, |_, _| {});
-    let guest = r#"(module (import "strands" "run" (func $run (param i64 i32) (result i32)))
-        (func (export "begin") (param i32) (drop (call $run (i64.const 0) (i32.const 0)))))"#;
+    let guest = r#"(module (import "strands" "run" (func $run (param i64) (result i32)))
+        (func (export "begin") (param i32) (drop (call $run (i64.const 0)))))"#;
     let guest = wasmtime::Module::new(&ENGINE.engine, wat::parse_str(guest).unwrap()).unwrap();
     link(&mut store, scheduler, &guest, &[], &["begin"]);
     scheduler.get_typed_func::<i32, i64>(&mut store, "main").unwrap().call(&mut store, 0).unwrap();
-    let run = scheduler.get_typed_func::<(i64, i32), i32>(&mut store, "run").unwrap();
-    let error = run.call(&mut store, (0, 0)).unwrap_err();
+    let run = scheduler.get_typed_func::<i64, i32>(&mut store, "run").unwrap();
+    let error = run.call(&mut store, 0).unwrap_err();
     assert!(format!("{error:?}").contains("failure 2"), "{error:?}");
 }
 
@@ -723,8 +775,8 @@ fn an_exception_that_leaves_a_strand_comes_out_of_run() {
     let guest = wasmtime::Module::new(&ENGINE.engine, wat::parse_str(guest).unwrap()).unwrap();
     link(&mut store, scheduler, &guest, &[], &["begin"]);
     scheduler.get_typed_func::<i32, i64>(&mut store, "main").unwrap().call(&mut store, 0).unwrap();
-    let run = scheduler.get_typed_func::<(i64, i32), i32>(&mut store, "run").unwrap();
-    assert!(run.call(&mut store, (0, 0)).is_err());
+    let run = scheduler.get_typed_func::<i64, i32>(&mut store, "run").unwrap();
+    assert!(run.call(&mut store, 0).is_err());
 }
 
 #[test]
@@ -734,6 +786,6 @@ fn what_guests_may_import_is_there_and_the_rest_is_for_the_host() {
         ENGINE.strands.exports().filter(|export| export.ty().func().is_some()).map(|export| export.name()).collect();
     assert!(guests.iter().all(|name| functions.contains(name)));
     let rest: Vec<&str> = functions.into_iter().filter(|name| !guests.contains(name)).collect();
-    assert_eq!(rest, ["prepare", "main", "spawn_host", "run", "live", "records", "stacks", "strand"]);
+    assert_eq!(rest, ["prepare", "main", "spawn_host", "wake", "run", "live", "records", "stacks", "strand"]);
     assert!(ENGINE.strands.exports().all(|export| export.ty().memory().is_none() && export.ty().table().is_none()));
 }

@@ -65,7 +65,7 @@ const YIELDS: &str = r#"(module
 /// `tick` has been asked so often, and gives the worker up when this is reached.
 struct Ticks(u32, u32);
 
-type Driven = (Store<Ticks>, TypedFunc<(i64, i32), i32>, TypedFunc<i32, i64>);
+type Driven = (Store<Ticks>, TypedFunc<i64, i32>, TypedFunc<i32, i64>);
 
 fn strands(module: &Module, main: i32) -> Driven {
     let mut store = Store::new(&ENGINE.engine, Ticks(0, u32::MAX));
@@ -92,10 +92,10 @@ fn yields(count: u32, switches: u32, rounds: u32) -> (f64, f64) {
     let bare = Module::new(&ENGINE.engine, wat::parse_str(BARE).unwrap()).unwrap();
     let guest = Module::new(&ENGINE.engine, wat::parse_str(YIELDS).unwrap()).unwrap();
     let (mut store, run, _) = strands(&guest, count as i32);
-    assert_eq!(run.call(&mut store, (0, 0)).unwrap(), 0);
+    assert_eq!(run.call(&mut store, 0).unwrap(), 0);
     let mut turn = |ticks: u32| {
         *store.data_mut() = Ticks(0, ticks);
-        assert_eq!(run.call(&mut store, (0, 0)).unwrap(), 2);
+        assert_eq!(run.call(&mut store, 0).unwrap(), 2);
     };
     let mut bare_store = Store::new(&ENGINE.engine, ());
     let bare = Instance::new(&mut bare_store, &bare, &[]).unwrap();
@@ -118,11 +118,11 @@ fn yields(count: u32, switches: u32, rounds: u32) -> (f64, f64) {
 fn spawns(how: i32, rounds: u32) -> f64 {
     let guest = Module::new(&ENGINE.engine, wat::parse_str(YIELDS).unwrap()).unwrap();
     let (mut store, run, main) = strands(&guest, 0);
-    assert_eq!(run.call(&mut store, (0, 0)).unwrap(), 0);
+    assert_eq!(run.call(&mut store, 0).unwrap(), 0);
     let rounds = (0..rounds).map(|_| {
         nanoseconds(1e6, || {
             main.call(&mut store, how).unwrap();
-            assert_eq!(run.call(&mut store, (0, 0)).unwrap(), 0);
+            assert_eq!(run.call(&mut store, 0).unwrap(), 0);
         })
     });
     rounds.fold(f64::MAX, f64::min)

@@ -9,6 +9,7 @@ use super::labels::{each_label, each_local};
 use super::nesting::{Nesting, is_bulk, is_call, nesting, opens_block};
 use super::rests::{self, Exits};
 use super::strands::{Spawn, StackCheck};
+use super::wrappers::Kept;
 use super::{Failure, Writer};
 use crate::rewrite::OffsetMap;
 use wasm_encoder::reencode::{self, Reencode};
@@ -48,6 +49,7 @@ pub struct Checks {
     pub preempt_here: u32,
     pub stack: Option<StackCheck>,
     pub spawn: Option<Spawn>,
+    pub kept: Option<Kept>,
 }
 
 impl Checks {
@@ -274,6 +276,7 @@ impl<'r, 'm, 'w> Body<'r, 'm, 'w> {
                 self.begin_loop(ty);
             }
             Operator::Call { function_index } if self.is_spawn(function_index) => self.spawn(),
+            Operator::Call { function_index } if self.is_kept(function_index) => self.keep(function_index),
             Operator::GlobalSet { global_index } if self.is_stack_pointer(global_index) => {
                 self.inserted();
                 self.function.instruction(&self.writer.instruction(operator)?);
@@ -441,6 +444,17 @@ impl<'r, 'm, 'w> Body<'r, 'm, 'w> {
 
     fn is_spawn(&self, function: u32) -> bool {
         self.writer.checks.spawn.as_ref().is_some_and(|spawn| spawn.is_spawn(function))
+    }
+
+    fn is_kept(&self, function: u32) -> bool {
+        self.writer.checks.kept.as_ref().is_some_and(|kept| kept.is_kept(function))
+    }
+
+    fn keep(&mut self, function: u32) {
+        self.inserted();
+        if let Some(kept) = &self.writer.checks.kept {
+            kept.put(&mut self.function.instructions(), function);
+        }
     }
 
     fn spawn(&mut self) {

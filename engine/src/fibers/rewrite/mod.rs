@@ -51,6 +51,7 @@ use wasm_encoder::{
     TableSection, TagKind, TagSection, TagType, TypeSection, ValType,
 };
 use wasmparser::{Name, Parser, Payload};
+use wrappers::Kept;
 
 /// What a module is rewritten for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl<'m, 'w> Writer<'m, 'w> {
                 })?);
                 let begin = entries.add_begin(&mut added, &callees)?;
                 alone.add_run(&mut added, begin)?;
-                Checks { budgets, calls, preempt_here, stack: None, spawn: None }
+                Checks { budgets, calls, preempt_here, stack: None, spawn: None, kept: None }
             }
             Kind::Strands { .. } => {
                 let (stack, tls) = (module.stack_pointer(), module.tls());
@@ -180,6 +181,7 @@ impl<'m, 'w> Writer<'m, 'w> {
                 callees.extend(wrap_imports(module, &mut added, |added, index, import| {
                     suspension.add_wrapper(module, added, index, import)
                 })?);
+                let kept = Some(Kept::new(module, suspension));
                 if let Some(spawn) = &mut strands.spawn {
                     spawn.add_wrappers(module, &mut added, suspension, &mut callees)?;
                 }
@@ -188,7 +190,7 @@ impl<'m, 'w> Writer<'m, 'w> {
                 }
                 let begin = entries.add_begin(&mut added, &callees)?;
                 strands.add_exports(module, &mut added, begin, &callees)?;
-                Checks { budgets, calls, preempt_here, stack: strands.stack_check, spawn: strands.spawn }
+                Checks { budgets, calls, preempt_here, stack: strands.stack_check, spawn: strands.spawn, kept }
             }
         };
         Ok(Writer { module, added, callees, entries, checks, bodies: Vec::new(), rests: Vec::new(), body_start: 0 })

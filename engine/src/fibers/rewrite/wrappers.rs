@@ -92,6 +92,39 @@ impl Suspension {
     }
 }
 
+/// Imports without parameters and results during which other strands may run. They need no function around them: what is to be kept waits below, on the operand
+/// stack, wherever they are called.
+pub struct Kept {
+    imports: Vec<u32>,
+    saved: Vec<(u32, ValType)>,
+}
+
+impl Kept {
+    pub fn new(module: &Module<'_>, suspension: &Suspension) -> Kept {
+        let is_kept = |index: u32, import: &wasmparser::Import<'_>| {
+            let ty = module.function_type(index);
+            import.module == STRAND_MODULE && ty.is_ok_and(|ty| ty.params().is_empty() && ty.results().is_empty())
+        };
+        let imports = (0..).zip(&module.imports);
+        let imports = imports.filter(|(index, import)| is_kept(*index, import)).map(|(index, _)| index).collect();
+        Kept { imports, saved: suspension.saved.clone() }
+    }
+
+    pub fn is_kept(&self, function: u32) -> bool {
+        self.imports.contains(&function)
+    }
+
+    pub fn put(&self, code: &mut InstructionSink<'_>, function: u32) {
+        for (global, _) in &self.saved {
+            code.global_get(*global);
+        }
+        code.call(function);
+        for (global, _) in self.saved.iter().rev() {
+            code.global_set(*global);
+        }
+    }
+}
+
 /// Adds a function around one of the guest's, during which the mask is raised.
 pub fn add_masked(module: &Module<'_>, added: &mut Added, function: u32, mask: u32) -> Result<u32, Failure> {
     let mut wrapper = Function::new([]);
