@@ -291,6 +291,9 @@ class JoinHandle {
   // The task is dropped where it waits; joins report kCancelled unless it ended before.
   void cancel() const { state_->cancel(); }
 
+  // For whoever waits for it in another way (weft/waitable.hpp).
+  detail::JoinState& state() const noexcept { return *state_; }
+
   auto operator co_await() && noexcept {
     struct Awaiter final : Awaitable {
       std::shared_ptr<detail::TypedJoinState<T>> state;

@@ -15,6 +15,9 @@ namespace weft {
 
 using Duration = std::chrono::nanoseconds;
 
+// A bound that never passes.
+inline constexpr Duration kForever = Duration::max();
+
 // Bytes. A bare number is bytes; suffixes B, K/KB/KiB, M/MB/MiB, G/GB/GiB, and so on for T, P and E, in any case. K, M, G, … and their -iB
 // forms are powers of 1024; KB, MB, GB, … are powers of 1000. A fraction is allowed with a suffix. Fails with kBadArgument on
 // anything else, on a negative number and on overflow of 64 bits.

@@ -7,6 +7,7 @@
 //	go-peer fairness --workers 2 --seconds 2
 //	go-peer scaling --workers 4 --rounds 20 --repeats 3
 //	go-peer idle --n 10000 --seconds 5
+//	go-peer channels --workers 2 --count 1000000 [--batch 64]
 package main
 
 import (
@@ -290,14 +291,14 @@ func scaling(workers, rounds, repeats int) {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("say which benchmark: switch, spawn, roundtrip, parked, fairness, scaling or idle")
+		fail("say which benchmark: switch, spawn, roundtrip, parked, fairness, scaling, idle or channels")
 	}
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
 	n := flags.Int("n", 1000, "goroutines")
 	iterations := flags.Int("iterations", 1000, "yields of each")
 	workers := flags.Int("workers", 1, "GOMAXPROCS")
-	count := flags.Int("count", 100000, "goroutines to start, all together; round trips")
-	batch := flags.Int("batch", 64, "goroutines to start at a time")
+	count := flags.Int("count", 100000, "goroutines to start, all together; round trips; messages")
+	batch := flags.Int("batch", 64, "goroutines to start, or messages to send, at a time")
 	seconds := flags.Float64("seconds", 2, "how long")
 	rounds := flags.Int("rounds", 10, "rounds of work of each")
 	repeats := flags.Int("repeats", 1, "measurements")
@@ -318,6 +319,8 @@ func main() {
 		fairness(*workers, duration)
 	case "scaling":
 		scaling(*workers, *rounds, *repeats)
+	case "channels":
+		channels(*workers, *count, *batch)
 	default:
 		fail("unknown benchmark " + os.Args[1])
 	}
