@@ -1,0 +1,25 @@
+// Locks and topics as the host sees them: what the process room has, by way of the Runtime.
+#include "api/runtime_state.hpp"
+#include "process/lock.hpp"
+#include "process/society.hpp"
+#include "process/topic.hpp"
+
+namespace weft {
+
+Result<ProcessLock> open_lock(const Runtime& runtime, std::string_view name, std::uint32_t permits) {
+  auto opened = runtime.state()->environment->society.open_lock(name, permits);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  return ProcessLock(std::move(*opened));
+}
+
+std::size_t publish(const Runtime& runtime, std::string_view topic, const Bytes& bytes) {
+  return runtime.state()->environment->society.publish(topic, 0, bytes);
+}
+
+Result<Subscription> subscribe(const Runtime& runtime, std::string_view topic, TopicOptions options) {
+  auto made = runtime.state()->environment->society.subscribe(topic, options);
+  if (!made) return std::unexpected(std::move(made.error()));
+  return Subscription(std::move(*made));
+}
+
+}  // namespace weft

@@ -1,0 +1,95 @@
+// Society: what processes of one runtime know of each other: links, monitors, names. The rules are in weft/link.hpp and weft/runtime.hpp.
+//
+// All functions may be called from any thread, with no lock held.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/atomic.hpp"
+#include "base/mutex.hpp"
+#include "process/peer.hpp"
+#include "process/shareable.hpp"
+#include "process/table.hpp"
+#include "weft/error.hpp"
+#include "weft/process.hpp"
+
+namespace weft {
+struct TopicOptions;
+namespace detail {
+class LockState;
+class SubscriptionState;
+class TopicState;
+}  // namespace detail
+}  // namespace weft
+
+namespace weft::process {
+
+using StateRef = std::shared_ptr<Process::State>;
+
+class Society {
+ public:
+  static constexpr std::size_t kNameBytesMax = 255;
+  static constexpr std::size_t kNamesOfOneMax = 16;
+
+  explicit Society(Table& table) : table_(table) {}
+  Society(const Society&) = delete;
+  Society& operator=(const Society&) = delete;
+
+  Result<void> link(Process::State& one, Process::State& other);
+  bool unlink(Process::State& one, ProcessId other);
+  void trap_exits(Process::State& process, bool traps);
+
+  // Of a number that no process has any more, or never had, the message comes at once.
+  Result<MonitorId> monitor(Process::State& watcher, ProcessId target);
+  bool demonitor(Process::State& watcher, MonitorId id, bool flush);
+  MonitorId monitor(const StateRef& target, Watcher watcher);
+  static bool demonitor_host(Process::State& target, MonitorId id);
+
+  // The bound on names, set once.
+  void set_names_max(std::size_t max) { names_max_ = max; }
+  // kBadArgument, kExhausted, kNotFound: it has ended. Taken: kBadArgument, and `taken` is set, if given.
+  Result<void> register_name(std::string_view name, Process::State& process, bool* taken = nullptr);
+  // With an owner: only if it is theirs.
+  bool unregister_name(std::string_view name, ProcessId owner_or_zero = 0);
+  ProcessId whereis(std::string_view name) const;  // 0: nobody
+  std::size_t names() const;
+
+  // Locks and topics by name: see weft/process_lock.hpp and weft/topic.hpp.
+  Result<std::shared_ptr<detail::LockState>> open_lock(std::string_view name, std::uint32_t permits);
+  std::size_t publish(std::string_view topic, ProcessId publisher, const Bytes& bytes) const;
+  Result<std::shared_ptr<detail::SubscriptionState>> subscribe(std::string_view topic, const TopicOptions& options);
+
+  // Handles of guests. A number from 1, the same for the same thing; or -errno.
+  static constexpr std::size_t kHandlesMax = 256;
+  static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what);
+  static std::shared_ptr<Shareable> find_handle(Process::State& process, std::int32_t handle);
+  static bool remove_handle(Process::State& process, std::int32_t handle);
+
+  // By the Process::State. First the process leaves: its mailbox closes, its names and handles go. Once its status is there, others are told.
+  Bereaved leave(Process::State& process);
+  void tell(const StateRef& process, Bereaved bereaved, const ExitStatus& status);
+
+ private:
+  void tell_linked(Process::State& ended, ProcessId other, const std::shared_ptr<const ExitReason>& reason, const std::string& by);
+  void tell_watcher(Process::State& ended, MonitorId id, ProcessId watcher, const std::shared_ptr<const ExitReason>& reason);
+
+  Table& table_;
+  ByName<detail::LockState> locks_;
+  ByName<detail::TopicState> topics_;
+  // Writers: monitor(). A count that publishes nothing, hence relaxed.
+  base::atomic<MonitorId> next_monitor_{1};
+  std::size_t names_max_ = 16'384;
+  // Taken before a peer's.
+  mutable base::Mutex names_mutex_;
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_map<std::string, ProcessId, Hash, std::equal_to<>> names_ WEFT_GUARDED_BY(names_mutex_);
+};
+
+}  // namespace weft::process
