@@ -117,6 +117,35 @@ def judge_fairness(figures):
     return Verdict("≤ 2 quanta", quanta <= 2, f"{quanta:.2f} quanta")
 
 
+def judge_channel_round_trip(figures):
+    ours, go = figures["weft"].median, ratio(figures, "weft", "go")
+    found = f"{ours / 1000:.2f} us" + ("" if go is None else f", {go:.2f} × Go")
+    return Verdict("≤ 1 us, ≤ Go", None if go is None else ours <= 1000 and go <= 1, found)
+
+
+def judge_channel_batched(figures):
+    ours, go = figures["weft"].median, ratio(figures, "weft", "go")
+    return Verdict("≥ 10 M/s", ours >= 10, f"{ours:.1f} M/s" + ("" if go is None else f", {go:.2f} × Go"))
+
+
+def judge_wait_set(figures):
+    return Verdict("≤ 2 us", figures["weft"].median <= 2000, f"{figures['weft'].median / 1000:.2f} us")
+
+
+def judge_at_most(most, unit):
+    def judge(figures):
+        value = figures["weft"].median
+        return Verdict(f"≤ {most} {unit}", value <= most, f"{value:.2f} {unit}")
+
+    return judge
+
+
+def judge_restart(figures):
+    figure = figures["weft"]
+    p99 = figure.median_of("p99_us")
+    return Verdict("≤ 50 us median, ≤ 1 ms p99", figure.median <= 50 and p99 <= 1000, f"{figure.median:.1f} us, p99 {p99:.0f} us")
+
+
 def judge_scaling(cores):
     def judge(figures):
         weft = figures["weft"]
@@ -523,6 +552,61 @@ def all_cases(cores, quick, kernels):
             },
             ours="weft continuations",
             judge=judge_round_trip_on_continuations,
+        )
+    )
+
+    # Messages.
+    arguments = words("channels", workers=2, count=5_000 if quick else 500_000)
+    for name, title, unit, judge in (
+        ("round_trip", "round trip of 64 bytes between two tasks on one worker, rendezvous", "ns", judge_channel_round_trip),
+        ("round_trip_buffered", "the same, channels with room", "ns", judge_channel_round_trip),
+        ("throughput", "messages of 64 bytes between two tasks on two workers, one a call", "M/s", None),
+        ("batched", "the same, 64 a call (Go: slices of 64)", "M/s", judge_channel_batched),
+    ):
+        commands = {"weft": arguments, "go": arguments}
+        cases.append(Case(key=f"channel.{name}", group="channels", title=title, unit=unit, bench="channel", name=name, commands=commands, judge=judge))
+    n = 10_000
+    cases.append(
+        Case(
+            key="wait_set",
+            group="channels",
+            title=f"a wait for any of {thousands(n)}, one ready",
+            unit="ns",
+            bench="wait-set",
+            name="one_ready",
+            commands={"weft": words("wait-set", n=n, count=2_000 if quick else 200_000)},
+            judge=judge_wait_set,
+        )
+    )
+
+    # Managing.
+    arguments = words("manage", n=1_000 if quick else 10_000, count=2_000 if quick else 100_000, workers=2)
+    fuel = words("fuel", count=200 if quick else 10_000)
+    bridge = words("bridge", count=2_000 if quick else 100_000, workers=2)
+    for bench, name, title, unit, command, most in (
+        ("manage", "coroutine", "a task of a task manager, a coroutine, from submission to end", "us", arguments, 5),
+        ("manage", "process", "the same, an empty process", "us", arguments, 10),
+        ("manage", "kib_each", "memory of a task that waits, beyond a coroutine without a manager", "KiB", arguments, 1),
+        ("fuel", "take", "an operation paid from a pool of fuel", "ns", fuel, 50),
+        ("bridge", "awake", "a crossing by block_on(), the worker busy with yields", "ns", bridge, 1000),
+        ("bridge", "in_a_row", "the same in a row, two workers with nothing else to do", "ns", bridge, None),
+        ("bridge", "asleep", "the same, all workers asleep", "ns", bridge, None),
+    ):
+        judge = judge_at_most(most, unit) if most else None
+        cases.append(Case(key=f"{bench}.{name}", group="manage", title=title, unit=unit, bench=bench, name=name, commands={"weft": command}, judge=judge))
+
+    # Supervision.
+    n = 500 if quick else 10_000
+    cases.append(
+        Case(
+            key="restart",
+            group="restart",
+            title=f"a crashed child, from trap to running again, {thousands(n)} other children",
+            unit="us",
+            bench="restart",
+            name="trap",
+            commands={"weft": words("restart", n=n, count=200 if quick else 5_000, workers=cores)},
+            judge=judge_restart,
         )
     )
 

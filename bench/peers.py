@@ -82,7 +82,7 @@ class Peers:
 
     def go(self, build):
         program, source = BUILD / "go-peer", ROOT / "bench" / "peers" / "go"
-        if not build or newer(program, source / "main.go", source / "go.mod"):
+        if not build or newer(program, *source.glob("*.go"), source / "go.mod"):
             return program, None
         go = find_go()
         if go is None:

@@ -20,4 +20,17 @@ void bench_strand_yield(const Options& options);   // n strands yield in turn: n
 void bench_strand_spawn(const Options& options);   // spawn + run + join, n at a time: ns
 void bench_strand_parked(const Options& options);  // n strands that have parked: KiB each
 
+// Messages.
+void bench_channels(const Options& options);  // two tasks: round trips in ns, messages a second
+void bench_wait_set(const Options& options);  // a set of n of which one is ready: ns a wait
+
+// Managing.
+void bench_manage(
+    const Options& options);  // tasks of a task manager: us each, of coroutines and of processes; KiB each of n that wait
+void bench_fuel(const Options& options);    // an operation paid from a pool: ns
+void bench_bridge(const Options& options);  // a crossing by block_on(): ns, with the worker awake, in a row, and with all asleep
+
+// Supervision.
+void bench_restart(const Options& options);  // a child that traps beside n others: us until it runs again
+
 }  // namespace weft_bench

@@ -12,6 +12,12 @@
 //   weft-bench strand-yield --guests bench/guests --n 1000 --iterations 2000
 //   weft-bench strand-spawn --guests bench/guests --n 64 --count 100000
 //   weft-bench strand-parked --guests bench/guests --n 30000
+//   weft-bench channels --workers 2 --count 1000000
+//   weft-bench wait-set --n 10000 --count 100000
+//   weft-bench manage --guests bench/guests --workers 2 --n 10000 --count 100000
+//   weft-bench fuel --count 10000
+//   weft-bench bridge --workers 2 --count 100000
+//   weft-bench restart --workers 4 --n 10000 --count 2000
 //
 // Each with --fibers continuations, if processes are to run on those.
 // One JSON object a line on standard output.
@@ -34,7 +40,13 @@ int main(int argc, char** argv) {
                                                                          {"kernels", bench_kernels},
                                                                          {"strand-yield", bench_strand_yield},
                                                                          {"strand-spawn", bench_strand_spawn},
-                                                                         {"strand-parked", bench_strand_parked}};
+                                                                         {"strand-parked", bench_strand_parked},
+                                                                         {"channels", bench_channels},
+                                                                         {"wait-set", bench_wait_set},
+                                                                         {"manage", bench_manage},
+                                                                         {"fuel", bench_fuel},
+                                                                         {"bridge", bench_bridge},
+                                                                         {"restart", bench_restart}};
   for (const auto& [name, run] : benchmarks) {
     if (options.bench == name) {
       run(options);

@@ -27,6 +27,7 @@ enum class ErrorKind : std::uint8_t {
   kExhausted,           // a bound of the runtime or of the machine is reached
   kTimedOut,            // a bound in time that the caller gave has passed
   kCancelled,           // the runtime is shutting down, or the task was cancelled
+  kWouldDeadlock,       // a wait that blocks its thread, asked for on a worker, which others need
   kInternal,            // a bug of ours
 };
 

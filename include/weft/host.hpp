@@ -175,6 +175,8 @@ class HostFunctions {
                                   static_cast<typename S::Arguments*>(nullptr));
   }
 
+  // The same as it is kept.
+  void add(Function function);
   const std::vector<Function>& all() const noexcept { return functions_; }
 
  private:
@@ -208,7 +210,6 @@ class HostFunctions {
     }
     add(std::move(entry));
   }
-  void add(Function function);
 
   std::vector<Function> functions_{};
 };

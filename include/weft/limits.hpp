@@ -5,6 +5,7 @@
 //   limits.wall_time = std::chrono::seconds(10);
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -28,6 +29,22 @@ enum class LimitKind : std::uint8_t {
 std::string_view name_of(LimitKind kind) noexcept;  // "memory", "table elements", "cpu time", …
 std::string_view flag_of(LimitKind kind) noexcept;  // the command-line flag that raises it: "--max-memory", …
 
+// What becomes of a message to a full mailbox.
+enum class FullMailbox : std::uint8_t {
+  kHoldsBack,    // its sender waits
+  kDropsNewest,  // it is forgotten; its sender is not told
+  kDropsOldest,  // it takes the place of the oldest
+};
+
+// Of one process: see weft/mailbox.hpp.
+struct MailboxLimits {
+  std::size_t messages = 1024;
+  std::uint64_t bytes = 1U << 20;  // of all messages together; each counts for its size, but for at least 64
+  // Links and monitors of the process, and messages about ends that it has not received yet, all together.
+  std::size_t notices = 1024;
+  FullMailbox when_full = FullMailbox::kHoldsBack;
+};
+
 // An unset field means: no limit but those of the runtime and the machine. A process that reaches a limit ends with
 // ExitKind::kLimitReached, which names the limit, its value and what was asked for.
 struct Limits {
@@ -40,6 +57,7 @@ struct Limits {
   std::uint64_t output_bytes = 1U << 20;  // output that may wait to be written, or that may be captured
   // Guest threads at once, the first included. At the limit the guest's thread-spawn answers with an error.
   std::optional<std::uint64_t> threads{};
+  MailboxLimits mailbox{};
 };
 
 struct Usage {

@@ -21,8 +21,11 @@
 #include "weft/module.hpp"
 #include "weft/task.hpp"
 #include "weft/value.hpp"
+#include "weft/waitable.hpp"
 
 namespace weft {
+
+class Mailbox;
 
 using ProcessId = std::uint64_t;  // unique within a runtime, counted from 1
 
@@ -173,6 +176,8 @@ class Process {
   std::optional<ExitStatus> try_join() const;
   // co_await process.exited() inside a Task.
   Task<ExitStatus> exited() const;
+  // The same among other things (weft/wait_set.hpp): ready once it has ended. Of no process: a waitable of nothing.
+  Waitable when_exited() const;
 
   // Ends the process wherever it is: in a tight loop, parked, or inside a host call that waits. Returns at once; `by` is what
   // its status will say. The first kill counts; after the end it does nothing.
@@ -191,6 +196,9 @@ class Process {
   Result<JoinHandle<std::vector<Value>>> spawn_strand(std::string_view function, std::span<const Value> arguments = {}) const;
   // ProcessSpec::resident: it ends when its last strand has.
   void finish_strands() const;
+
+  // Where messages to it go (weft/mailbox.hpp); one of nothing, in which everything fails with kClosed, if it has ended without ever having had one.
+  Mailbox mailbox() const;
 
   // Output::capture(): what it has written so far.
   std::string captured(Stream stream) const;

@@ -23,11 +23,13 @@
 #include "weft/dump.hpp"
 #include "weft/error.hpp"
 #include "weft/fibers.hpp"
+#include "weft/fuel_pool.hpp"
 #include "weft/host.hpp"
 #include "weft/module.hpp"
 #include "weft/process.hpp"
 #include "weft/task.hpp"
 #include "weft/trace.hpp"
+#include "weft/waitable.hpp"
 
 namespace weft {
 
@@ -35,6 +37,7 @@ struct RuntimeOptions {
   unsigned workers = 0;                             // OS threads that run tasks; 0: one per core this program may use
   Duration quantum = std::chrono::milliseconds(1);  // how long a task runs while others wait for its worker
   unsigned processes_max = 10'000;                  // alive at once; spawn() beyond it fails with kExhausted
+  unsigned names_max = 16'384;                      // of processes (register_name), all together
   unsigned threads_max = 12'000;                // guest threads alive at once, of all processes that have any, their first included
   std::uint64_t stack_bytes = 512U << 10;       // of each guest
   std::uint64_t memory_bytes_max = 4ULL << 30;  // of linear memory, for any process; Limits::memory_bytes may say less
@@ -71,6 +74,7 @@ struct RuntimeStats {
   std::uint64_t steals = 0;
   std::uint64_t blocking_threads = 0;
   std::uint64_t timers = 0;         // waiting
+  std::uint64_t names = 0;          // registered
   std::uint64_t guest_threads = 0;  // alive, of processes whose programs may have several
 };
 
@@ -92,6 +96,9 @@ struct SpawnOptions {
   std::optional<std::string> name{};
   std::optional<Output> output{};
   std::optional<Priority> priority{};
+  // The spawn is paid from it (kExhausted if it has not enough: spawn() never waits), and so are the process's threads (thread-spawn answers the guest with
+  // an error then), their switches, and their waits and notifies (which cannot be refused: FuelPool::owe).
+  FuelPool fuel{};
 };
 
 class Runtime {
@@ -117,6 +124,15 @@ class Runtime {
   Result<Process> spawn(const Program& program, SpawnOptions options = {}) const;
   Result<Process> spawn(ProcessSpec spec) const;
 
+  // The process of that number, as long as it runs.
+  std::optional<Process> find(ProcessId id) const;
+
+  // Names of processes. A process may have up to 16; they go when it ends. 1 to 255 bytes, no control characters. kBadArgument: another process has it, or
+  // it cannot be a name. kExhausted: RuntimeOptions::names_max, or the process has 16. kNotFound: the process has ended.
+  Result<void> register_name(std::string_view name, const Process& process) const;
+  bool unregister_name(std::string_view name) const;
+  std::optional<Process> whereis(std::string_view name) const;
+
   // Starts a coroutine as a task. After the shutdown has begun its handle reports kCancelled.
   template <class T>
   JoinHandle<T> start(Task<T> task, Priority priority = kPriorityNormal, std::string_view name = "task") const {
@@ -124,6 +140,9 @@ class Runtime {
     start_body(std::make_unique<detail::StartedTask<T>>(std::move(task), join), join, priority, name);
     return JoinHandle<T>(std::move(join));
   }
+
+  // Ready once the time has passed, and from then on, but not once the runtime is gone. Any thread; in a task, weft::timer() is the same.
+  Waitable timer(Duration after) const;
 
   // Every task with its state, what it waits for and since when; with guest_stacks also where each guest is (this wakes parked guests
   // once and waits a moment for running ones; at most `bound`).

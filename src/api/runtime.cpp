@@ -14,8 +14,12 @@
 #include "api/runtime_state.hpp"
 #include "guest/host_functions.hpp"
 #include "platform/platform.hpp"
+#include "process/guest_calls.hpp"
+#include "process/society.hpp"
 #include "process/spawn.hpp"
+#include "process/state.hpp"
 #include "sync/coroutine.hpp"
+#include "sync/waitable.hpp"
 
 #ifndef WEFT_VERSION
 #error "the build defines WEFT_VERSION"
@@ -177,11 +181,15 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   if (Result<void> defined = guest::define_host_functions(**linker, options.host); !defined)
     return std::unexpected(defined.error());
   if (Result<void> defined = guest::define_weft_module(**linker, options.host); !defined) return std::unexpected(defined.error());
+  if (Result<void> defined = guest::define_host_functions(**linker, process::guest_calls(options.host)); !defined)
+    return std::unexpected(defined.error());
   auto recorder = options.trace ? std::make_unique<sched::Recorder>(options.workers, kTraceEventsPerWorker) : nullptr;
 
   auto environment = std::make_shared<process::Environment>(std::move(*engine), std::move(*linker), std::move(recorder),
                                                             options.processes_max, options.threads_max);
+  environment->stack_bytes = options.stack_bytes;
   environment->entered.resize(options.workers);
+  environment->society.set_names_max(options.names_max);
   process::Environment* const raw = environment.get();
   sched::SchedulerConfig scheduling;
   scheduling.workers = options.workers;
@@ -244,13 +252,39 @@ Result<Program> Runtime::prepare(ProcessSpec spec) const {
 Result<Process> Runtime::spawn(const Program& program, SpawnOptions options) const {
   if (!program) return fail(ErrorKind::kBadArgument, "an empty program cannot be spawned: prepare() one");
   if (state_->shut_down.load()) return fail(ErrorKind::kCancelled, "the runtime is shutting down");
-  return process::spawn(state_->environment, program.state(), std::move(options));
+  const FuelPool fuel = options.fuel;
+  if (!fuel) return process::spawn(state_->environment, program.state(), std::move(options));
+  const std::uint64_t cost = fuel.cost_of(FuelOperation::spawn(state_->options.stack_bytes));
+  if (Result<void> paid = fuel.try_take(cost); !paid) return std::unexpected(std::move(paid.error()));
+  Result<Process> spawned = process::spawn(state_->environment, program.state(), std::move(options));
+  if (!spawned) fuel.give_back(cost);
+  return spawned;
 }
 
 Result<Process> Runtime::spawn(ProcessSpec spec) const {
   Result<Program> program = prepare(std::move(spec));
   if (!program) return std::unexpected(program.error());
   return spawn(*program);
+}
+
+std::optional<Process> Runtime::find(ProcessId id) const {
+  auto found = state_->environment->table.find(id);
+  if (!found) return std::nullopt;
+  return Process(std::move(found));
+}
+
+Result<void> Runtime::register_name(std::string_view name, const Process& process) const {
+  if (!process || process.state()->kept != state_->environment) {
+    return fail(ErrorKind::kBadArgument, "a name is given to a process of the same runtime");
+  }
+  return state_->environment->society.register_name(name, *process.state());
+}
+
+bool Runtime::unregister_name(std::string_view name) const { return state_->environment->society.unregister_name(name); }
+
+std::optional<Process> Runtime::whereis(std::string_view name) const {
+  const ProcessId id = state_->environment->society.whereis(name);
+  return id == 0 ? std::nullopt : find(id);
 }
 
 void Runtime::start_body(std::unique_ptr<detail::Started> body, const std::shared_ptr<detail::JoinState>& join, Priority priority,
@@ -267,6 +301,11 @@ std::vector<TaskDump> Runtime::dump(bool guest_stacks, Duration bound) const {
   return process::dump(*state_->environment, guest_stacks, bound);
 }
 
+Waitable Runtime::timer(Duration after) const {
+  sched::Scheduler& scheduler = state_->environment->scheduler();
+  return sync::make_timer(scheduler, sync::deadline_after(scheduler.now_ns(), after));
+}
+
 RuntimeStats Runtime::stats() const {
   const process::Environment& environment = *state_->environment;
   const sched::SchedulerStatistics scheduling = environment.scheduler().statistics();
@@ -280,6 +319,7 @@ RuntimeStats Runtime::stats() const {
   stats.steals = scheduling.steals;
   stats.blocking_threads = scheduling.blocking.threads;
   stats.timers = scheduling.timers;
+  stats.names = environment.society.names();
   stats.guest_threads = environment.threads.taken();
   return stats;
 }

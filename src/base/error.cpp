@@ -28,6 +28,8 @@ std::string_view name_of(ErrorKind kind) noexcept {
       return "timed-out";
     case ErrorKind::kCancelled:
       return "cancelled";
+    case ErrorKind::kWouldDeadlock:
+      return "would-deadlock";
     case ErrorKind::kInternal:
       return "internal";
   }

@@ -44,6 +44,8 @@ class List {
   void push_back(T& element) { link(&head_, element); }
   void push_front(T& element) { link(head_.next_, element); }
   T* front() { return owner(head_.next_); }
+  // `element` comes right before `next`, which is in this list.
+  void insert_before(T& next, T& element) { link(&static_cast<Hook&>(next), element); }
   // The one behind `element`, null at the end.
   T* next(T& element) { return owner(static_cast<Hook&>(element).next_); }
   T* pop_front() {

@@ -61,7 +61,9 @@ void Console::write(Stream stream, std::string_view text) {
 }
 
 void Console::erase_status() {
-  if (!status_.empty()) write(Stream::kErr, "\r\x1b[K");
+  if (status_.empty()) return;
+  const auto above = std::ranges::count(status_, '\n');
+  write(Stream::kErr, above == 0 ? std::string("\r\x1b[K") : "\r\x1b[" + std::to_string(above) + "A\x1b[J");
 }
 
 void Console::draw_status() {

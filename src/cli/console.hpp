@@ -28,7 +28,7 @@ class Console {
   };
   explicit Console(Options options) : options_(std::move(options)) {}
 
-  // Replaces the status line; empty takes it away. Nothing happens when the console is not live.
+  // Replaces the status, one line or several; empty takes it away. No line may be wider than the terminal. Nothing happens when the console is not live.
   void set_status(std::string text);
 
   // One or more lines of weft's own on standard error; a missing newline is added.

@@ -1,5 +1,4 @@
-// Where a running weft answers `weft dump`: a socket of this user's, served by the main thread between other events. Idle, it is one
-// more descriptor in a wait; nothing it does blocks, so it never delays the end of the program.
+// Where a running weft answers `weft dump`: a socket of this user's, served by the main thread between other events.
 //
 //   DumpServer server(make_dump);
 //   server.open();                        // may fail: weft runs on without
@@ -10,12 +9,11 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "cli/request_server.hpp"
 #include "cli/settings.hpp"
 #include "platform/local_socket.hpp"
 #include "platform/readiness.hpp"
@@ -25,33 +23,19 @@ namespace weft::cli {
 class DumpServer {
  public:
   using Answer = std::function<std::string(Format format, bool stacks)>;
-  explicit DumpServer(Answer answer) : answer_(std::move(answer)) {}
+  explicit DumpServer(Answer answer);
 
   Result<void> open();
   std::filesystem::path path() const { return listener_ ? listener_->path() : std::filesystem::path(); }
 
-  // Adds what it waits for; serve() finds it again by descriptor.
-  void watch(std::vector<platform::Watch>& watches) const;
-  void serve(const std::vector<platform::Watch>& watches);
+  // See RequestServer.
+  void watch(std::vector<platform::Watch>& watches) const { server_.watch(watches); }
+  void serve(const std::vector<platform::Watch>& watches) { server_.serve(watches); }
+  std::optional<Duration> until_next_event() const { return server_.until_next_event(); }
 
  private:
-  static constexpr std::size_t kClientsMax = 8;
-  static constexpr std::size_t kRequestBytesMax = 64;
-
-  struct Client {
-    platform::LocalConnection connection;
-    std::string request;
-    std::string answer;
-    std::string_view unsent;
-    bool answering = false;
-  };
-
-  // False when the client is done with.
-  bool advance(Client& client);
-
-  Answer answer_;
   std::optional<platform::LocalListener> listener_;
-  std::list<Client> clients_;  // a list: `unsent` points into its own client
+  RequestServer server_;
 };
 
 // The request as it goes over the socket.

@@ -21,6 +21,7 @@ inline constexpr int kExitUnavailable = 69;
 inline constexpr int kExitInternal = 70;
 inline constexpr int kExitMachine = 71;
 inline constexpr int kExitCannotWrite = 73;
+inline constexpr int kExitGaveUp = 75;
 inline constexpr int kExitTimeLimit = 124;
 inline constexpr int kExitLimit = 125;
 inline constexpr int kExitDeadlock = 126;

@@ -2,6 +2,7 @@
 
 #include "cli/bench/flags.hpp"
 #include "cli/run_flags.hpp"
+#include "cli/up/flags.hpp"
 #include "cli/values.hpp"
 
 namespace weft::cli {
@@ -83,6 +84,56 @@ const std::vector<Command>& table() {
                       "Ctrl-\\ prints what each task is doing and goes on.",
        .flags = run_flags(),
        .completes = Completes::kFile},
+      {.name = "up",
+       .operands = "[weft.toml]",
+       .summary = "run a system of programs, and restart what falls",
+       .description =
+           "Runs the children that a manifest lists, each with its limits, in groups with rules of their own for restarts. On a "
+           "terminal it "
+           "shows them in a table, elsewhere a line for each thing that happens. Ctrl-C or SIGTERM stops them in order, a second "
+           "one kills "
+           "them; SIGHUP reads the manifest again and changes what has changed in it. weft ps, top, kill, restart, logs and events "
+           "talk to it. The guide up.md says what can stand in a manifest.",
+       .flags = up_flags(),
+       .completes = Completes::kFile},
+      {.name = "ps",
+       .operands = "",
+       .summary = "list the children of a running weft up",
+       .description =
+           "Shows each child: its state, process, restarts, time since its start, CPU time, memory, and how it last ended.",
+       .flags = ps_flags()},
+      {.name = "top",
+       .operands = "",
+       .summary = "show what the children of a running weft up use, again and again",
+       .description =
+           "Shows the children in the order of what they use, until Ctrl-C. CPU is in percent of one core, since the look before.",
+       .flags = top_flags()},
+      {.name = "kill",
+       .operands = "ID",
+       .summary = "kill a child of a running weft up",
+       .description =
+           "Ends the process of a child at once, wherever it is. What happens then is its supervisor's decision: a permanent child "
+           "is started "
+           "again. The id of a child in a group goes below the group's: payment/ledger. That of a group means all in it, that of a "
+           "child with copies all of them.",
+       .flags = kill_flags()},
+      {.name = "restart",
+       .operands = "ID",
+       .summary = "stop a child of a running weft up, and start it again",
+       .description = "Asks the child to end, kills it after its grace, and starts it again; returns when that is done. Its "
+                      "siblings stay as they are, "
+                      "and it does not count as a restart.",
+       .flags = kill_flags()},
+      {.name = "logs",
+       .operands = "[ID]",
+       .summary = "show what the children of a running weft up have written",
+       .description = "Shows the last lines of standard output and error of a child, of all in a group, or of all children.",
+       .flags = logs_flags()},
+      {.name = "events",
+       .operands = "",
+       .summary = "show what has happened to the children of a running weft up",
+       .description = "Shows starts, ends, restarts, health checks, reloads.",
+       .flags = events_flags()},
       {.name = "compile",
        .operands = "app.wasm",
        .summary = "compile a program to machine code, to start faster later",
@@ -135,7 +186,8 @@ const std::vector<Command>& table() {
        .description = "The same as weft COMMAND --help.",
        .flags = {},
        .completes = Completes::kWords,
-       .words = {"run", "compile", "inspect", "dump", "bench", "completions"}},
+       .words = {"run", "up", "ps", "top", "kill", "restart", "logs", "events", "compile", "inspect", "dump", "bench",
+                 "completions"}},
   };
   return list;
 }

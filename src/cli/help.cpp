@@ -188,11 +188,14 @@ std::string manual_page(std::string_view version) {
   for (const ExitCode& code : exit_codes()) page += fmt::format(".TP\n.B {}\n{}\n", code.code, roff(code.meaning));
   page +=
       ".SH SIGNALS\n.TP\n.B SIGINT, SIGTERM, SIGHUP\nAsk the guests to end; the second one, or the end of "
-      "\\fB\\-\\-grace\\fR, kills them.\n.TP\n.B SIGQUIT\nPrints what every task is doing, and goes on.\n";
+      "\\fB\\-\\-grace\\fR, kills them. Of weft up: SIGHUP reads the manifest again.\n.TP\n.B SIGQUIT\nPrints what every task is "
+      "doing, and goes on.\n";
   page +=
       ".SH FILES\n.TP\n.I $XDG_CACHE_HOME/weft\nCompiled code (default ~/.cache/weft).\n.TP\n"
       ".I $XDG_RUNTIME_DIR/weft/PID.sock\nWhere a running weft answers weft dump (without XDG_RUNTIME_DIR: "
-      "/tmp/weft\\-UID/PID.sock).\n";
+      "/tmp/weft\\-UID/PID.sock).\n"
+      ".TP\n.I $XDG_RUNTIME_DIR/weft/up\\-NAME.sock, up\\-NAME.state\nWhere weft up answers the commands that talk to it, and who "
+      "runs it.\n";
   return page;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/execute.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/help.hpp"
+#include "cli/up/commands.hpp"
 #include "platform/signals.hpp"
 #include "platform/terminal.hpp"
 #include "weft/runtime.hpp"
@@ -45,6 +46,19 @@ int execute(const Request& request, Console& console) {
     platform::SignalSource signals;
     return run_program(request.settings, signals);
   }
+  if (name == "up") {
+    platform::SignalSource signals;
+    return run_system(request.settings, signals);
+  }
+  if (name == "top") {
+    platform::SignalSource signals;
+    return watch_processes(request.settings, signals, console);
+  }
+  if (name == "ps") return list_processes(request.settings, console);
+  if (name == "kill") return kill_child(request.settings, console);
+  if (name == "restart") return restart_child(request.settings, console);
+  if (name == "logs") return show_logs(request.settings, console);
+  if (name == "events") return show_events(request.settings, console);
   if (name == "compile") return compile_program(request.settings);
   if (name == "inspect") return inspect_program(request.settings, console);
   if (name == "dump") return dump_tasks(request.settings, console);

@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <thread>
 
 #include "cli/execute.hpp"
 #include "cli/exit_codes.hpp"
 #include "cli/machine.hpp"
+#include "cli/process_spec.hpp"
 #include "cli/program_file.hpp"
-#include "platform/environment.hpp"
 #include "platform/terminal.hpp"
 
 namespace weft::cli {
@@ -117,6 +116,8 @@ int RunSession::start() {
   options.cache = settings_.cache;
   options.cache_directory = settings_.cache_directory;
   options.trace = !settings_.trace.empty();
+  // A child of weft up that reports to its health check runs here as well.
+  options.host.define("weft", "alive", [](Caller&) {});
   Result<Runtime> runtime = Runtime::create(std::move(options));
   if (!runtime) {
     Error error = std::move(runtime.error());
@@ -183,32 +184,7 @@ Result<Module> RunSession::load() {
 }
 
 ProcessSpec RunSession::make_spec(Module module) const {
-  ProcessSpec spec;
-  spec.module = std::move(module);
-  spec.name = name_;
-  spec.directories = settings_.directories;
-  spec.network = settings_.network;
-  spec.limits = settings_.limits;
-  spec.priority = settings_.priority;
-  spec.on_deadlock = settings_.on_deadlock;
-  if (settings_.inherit_environment) spec.environment = platform::environment();
-  const auto set = [&](const std::string& name, std::string value) {
-    std::erase_if(spec.environment, [&](const auto& entry) { return entry.first == name; });
-    spec.environment.emplace_back(name, std::move(value));
-  };
-  for (const Variable& variable : settings_.environment) {
-    if (variable.value) {
-      set(variable.name, *variable.value);
-    } else if (const char* inherited = std::getenv(variable.name.c_str())) {
-      set(variable.name, inherited);
-    }
-  }
-  if (settings_.invoke) {
-    spec.entry = *settings_.invoke;
-    spec.entry_text = settings_.arguments;
-  }
-  spec.arguments.push_back(settings_.argv0.value_or(settings_.program));
-  if (!settings_.invoke) spec.arguments.insert(spec.arguments.end(), settings_.arguments.begin(), settings_.arguments.end());
+  ProcessSpec spec = process_spec_of(settings_, std::move(module), name_);
   switch (settings_.stdin_mode.value_or(single() ? StdinMode::kInherit : StdinMode::kEmpty)) {
     case StdinMode::kInherit:
       spec.input = Input::inherit();
@@ -324,6 +300,7 @@ void RunSession::wait(std::optional<Duration> bound) {
   const bool watch_reader = single() && !loading_ && !reader_gone_at_ && platform::is_pipe(kOut);
   watches.push_back({.fd = watch_reader ? kOut : -1, .for_closing = true});
   server_.watch(watches);
+  if (const std::optional<Duration> next = server_.until_next_event()) bound = bound ? std::min(*bound, *next) : *next;
   platform::wait_ready(watches, bound);
   if (watches[0].readable) inbox_->notifier.clear();
   if (watches[2].readable) reader_gone_at_ = Clock::now();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/bench/settings.hpp"
+#include "cli/up/settings.hpp"
 #include "weft/fibers.hpp"
 #include "weft/limits.hpp"
 #include "weft/process.hpp"
@@ -75,6 +76,7 @@ struct Settings {
   bool count_fuel = false;            // compile
   bool stacks = true;                 // dump
   BenchSettings bench;                // bench
+  UpSettings up;                      // up, ps, top, kill, restart, logs, events
   std::vector<std::string> operands;  // what is no flag, for the commands that are not `run`
 };
 

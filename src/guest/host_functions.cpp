@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -23,9 +24,10 @@ constexpr std::size_t kInlineValues = 8;
 
 class GuestCaller final : public Caller {
  public:
-  GuestCaller(weft_caller* raw, std::uint64_t process_id) : raw_(raw), process_id_(process_id) {}
+  GuestCaller(weft_caller* raw, wasm::CallHost& host) : raw_(raw), host_(host) {}
   void renew(weft_caller* raw) { raw_ = raw; }
-  std::uint64_t process_id() const noexcept override { return process_id_; }
+  wasm::CallHost& host() const { return host_; }
+  std::uint64_t process_id() const noexcept override { return host_.process_id(); }
   std::span<std::byte> memory() override {
     std::uint8_t* base = nullptr;
     std::size_t size = 0;
@@ -35,7 +37,7 @@ class GuestCaller final : public Caller {
 
  private:
   weft_caller* raw_;
-  const std::uint64_t process_id_;
+  wasm::CallHost& host_;
 };
 
 // The arguments as values; without allocation for the usual few.
@@ -68,7 +70,7 @@ weft_error* call_immediate(void* environment, void* process, weft_caller* raw, c
                            weft_val* results, std::size_t) noexcept {
   const auto& function = *static_cast<const HostFunctions::Function*>(environment);
   try {
-    GuestCaller caller(raw, static_cast<wasm::CallHost*>(process)->process_id());
+    GuestCaller caller(raw, *static_cast<wasm::CallHost*>(process));
     const Arguments arguments(args, nargs);
     return store(function.immediate(caller, arguments.span()), results);
   } catch (...) {
@@ -78,7 +80,7 @@ weft_error* call_immediate(void* environment, void* process, weft_caller* raw, c
 
 // A call that waits: the coroutine, and the caller that it refers to.
 struct Waiting {
-  Waiting(weft_caller* raw, std::uint64_t process_id) : caller(raw, process_id) {}
+  Waiting(weft_caller* raw, wasm::CallHost& host) : caller(raw, host) {}
   GuestCaller caller;
   Task<detail::HostResult> task;
   detail::Chain chain;
@@ -90,7 +92,7 @@ weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, 
   try {
     auto* waiting = static_cast<Waiting*>(*op);
     if (waiting == nullptr) {
-      waiting = new Waiting(raw, static_cast<wasm::CallHost*>(process)->process_id());
+      waiting = new Waiting(raw, *static_cast<wasm::CallHost*>(process));
       *op = waiting;
       const Arguments arguments(args, nargs);
       waiting->task = function.waiting(waiting->caller, arguments.span());
@@ -134,7 +136,34 @@ weft_error* stop_requested(void*, void* process, weft_caller*, const weft_val*, 
   return nullptr;
 }
 
+weft_error* acknowledge_stop(void*, void* process, weft_caller*, const weft_val*, std::size_t, weft_val*, std::size_t) noexcept {
+  static_cast<wasm::CallHost*>(process)->acknowledge_stop();
+  return nullptr;
+}
+
+weft_error* progress(void*, void* process, weft_caller* raw, const weft_val* args, std::size_t, weft_val*, std::size_t) noexcept {
+  auto& host = *static_cast<wasm::CallHost*>(process);
+  try {
+    GuestCaller caller(raw, host);
+    const auto address = static_cast<std::uint32_t>(args[1].of.i32);
+    const auto size = static_cast<std::uint32_t>(args[2].of.i32);
+    const std::optional<std::span<std::byte>> bytes = caller.bytes(address, size);
+    if (!bytes) return to_abi_error({ErrorKind::kBadArgument, "weft.progress: the text lies outside of the memory", {}});
+    // Copied: other threads of the guest may write to it, and there is no more of it than is shown.
+    constexpr std::size_t kTextBytesMax = 260;
+    std::array<char, kTextBytesMax> text{};
+    const std::size_t copied = std::min<std::size_t>(size, kTextBytesMax);
+    std::memcpy(text.data(), bytes->data(), copied);
+    host.progress(args[0].of.f64, std::string_view(text.data(), copied));
+  } catch (...) {
+    return to_abi_error(detail::error_of(std::current_exception()));
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+wasm::CallHost& call_host_of(Caller& caller) { return static_cast<GuestCaller&>(caller).host(); }
 
 Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& functions) {
   for (const HostFunctions::Function& function : functions.all()) {
@@ -154,15 +183,21 @@ Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& fu
 }
 
 Result<void> define_weft_module(wasm::Linker& linker, const HostFunctions& unless_in) {
-  const auto taken = [](const HostFunctions::Function& function) {
-    return function.module == "weft" && function.name == "stop_requested";
+  const auto define = [&](const char* name, std::vector<weft_val_kind> parameters, std::vector<weft_val_kind> results,
+                          auto function) {
+    const auto taken = [name](const HostFunctions::Function& other) { return other.module == "weft" && other.name == name; };
+    if (std::ranges::any_of(unless_in.all(), taken)) return Result<void>();
+    wasm::Linker::Definition definition;
+    definition.module = "weft";
+    definition.name = name;
+    definition.parameters = std::move(parameters);
+    definition.results = std::move(results);
+    return linker.define(definition, function);
   };
-  if (std::ranges::any_of(unless_in.all(), taken)) return {};
-  wasm::Linker::Definition definition;
-  definition.module = "weft";
-  definition.name = "stop_requested";
-  definition.results = {WEFT_VAL_KIND_I32};
-  return linker.define(definition, stop_requested);
+  Result<void> defined = define("stop_requested", {}, {WEFT_VAL_KIND_I32}, stop_requested);
+  if (defined) defined = define("acknowledge_stop", {}, {}, acknowledge_stop);
+  if (defined) defined = define("progress", {WEFT_VAL_KIND_F64, WEFT_VAL_KIND_I32, WEFT_VAL_KIND_I32}, {}, progress);
+  return defined;
 }
 
 }  // namespace guest

@@ -12,6 +12,9 @@ bool is_terminal(int fd) noexcept;
 // Columns of the terminal behind `fd`; 80 when that is not to be had.
 unsigned terminal_columns(int fd) noexcept;
 
+// Its lines; 24 when that is not to be had.
+unsigned terminal_rows(int fd) noexcept;
+
 bool is_pipe(int fd) noexcept;
 
 // True when `fd` is a pipe or socket whose reader has gone: writing to it would fail.

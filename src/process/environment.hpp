@@ -17,6 +17,9 @@
 
 namespace weft::process {
 
+class Society;
+std::shared_ptr<Society> make_society(Table& table);  // society.hpp
+
 struct Environment {
   Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of,
               std::unique_ptr<sched::Recorder> recorder_of, std::uint64_t processes_max, std::uint64_t threads_max)
@@ -34,6 +37,9 @@ struct Environment {
   const std::unique_ptr<sched::Recorder> recorder;  // null without RuntimeOptions::trace
   TaskNames names;                                  // filled while there is a recorder
   Table table;
+  std::uint64_t stack_bytes = 0;  // of a guest, for what its spawn costs in fuel; set once
+  const std::shared_ptr<Society> society_owner = make_society(table);
+  Society& society = *society_owner;
   Places threads;  // for guest threads, of processes that may have several
   guest::OutputPump output;
   guest::SharedStdin input;

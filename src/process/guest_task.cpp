@@ -43,6 +43,7 @@ struct WaitingReport {
 GuestTask::GuestTask(std::shared_ptr<Process::State> process, Priority priority, std::uint32_t thread)
     : Task({.kind = thread == 0 ? "process" : "thread", .name = process->name, .priority = priority}),
       cpu_time_limited_(process->limits().cpu_time.has_value()),
+      metered_(static_cast<bool>(process->fuel)),
       process_(std::move(process)),
       thread_(thread) {
   sleep_timer_.borrow_task(*this);
@@ -135,6 +136,7 @@ sched::Poll GuestTask::run(sched::RunContext& context) {
     context.needs_ticks();
     accounted_from_ns_ = context.started_ns();
   }
+  if (metered_) process_->fuel.owe(FuelOperation::context_switch());
   const bool done = call_->poll(*this);
   // A guest that often yields may never meet an epoch check.
   if (cpu_time_limited_) check_cpu_time(context.now_ns());
@@ -293,6 +295,7 @@ wasm::FutexAnswer GuestTask::futex_wait(const wasm::FutexWait& wait, void** op) 
     futex_address_.store(wait.guest_address, std::memory_order_relaxed);
     sync::FutexWait queued;
     base::taken_over(&queued);  // on a guest's stack, as above
+    if (metered_) process_->fuel.owe(FuelOperation::synchronization(SyncOperation::kWait));
     queued.address = wait.address;
     queued.width = wait.bytes == 4 ? sync::FutexWidth::k32 : sync::FutexWidth::k64;
     queued.expected = wait.expected;
@@ -337,7 +340,15 @@ void GuestTask::futex_drop(void*) noexcept {
 }
 
 std::uint32_t GuestTask::futex_notify(const void* address, std::uint32_t count) noexcept {
+  if (metered_) process_->fuel.owe(FuelOperation::synchronization(SyncOperation::kNotify));
   return process_->environment.futexes->notify(address, count);
+}
+
+void GuestTask::progress(double fraction, std::string_view text) noexcept {
+  if (const std::shared_ptr<ProcessObserver> observer = process_->observer.lock()) observer->progress(fraction, text);
+}
+void GuestTask::acknowledge_stop() noexcept {
+  if (const std::shared_ptr<ProcessObserver> observer = process_->observer.lock()) observer->acknowledged();
 }
 
 std::int32_t GuestTask::spawn_thread(std::int32_t argument) noexcept { return process_->spawn_thread(*this, argument); }

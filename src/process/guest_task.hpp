@@ -70,6 +70,8 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   std::int32_t spawn_thread(std::int32_t argument) noexcept override;
   void strand_finished(std::uint64_t token, Result<std::vector<Value>> results) noexcept override;
   std::uint64_t process_id() const noexcept override { return process_->id; }
+  void progress(double fraction, std::string_view text) noexcept override;
+  void acknowledge_stop() noexcept override;
   bool stop_requested() const noexcept override { return process_->stop_requested.load(std::memory_order_acquire); }
 
  private:
@@ -90,6 +92,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   std::optional<sched::YieldKind> yielding_;
   bool spinning_ = false;  // the last run ended while the guest only waited for another thread
   const bool cpu_time_limited_;
+  const bool metered_;  // its process draws from a pool of fuel
   // Writer: Process::State, under its mutex; readers: the worker, at every run and epoch check. Publishes report_, and nothing else: why it is to end is
   // read under that mutex.
   base::atomic<bool> stopped_{false};

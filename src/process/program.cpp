@@ -13,7 +13,7 @@ Result<void> refuse_zero(bool zero, LimitKind kind) {
                                            std::string(flag_of(kind)) + " out for no limit");
 }
 
-Result<void> check(const Limits& limits, bool fuel) {
+Result<void> check(const Limits& limits, bool has_threads, bool fuel) {
   const auto is_zero = [](const auto& limit) { return limit && *limit == std::decay_t<decltype(*limit)>{}; };
   Result<void> result = refuse_zero(is_zero(limits.memory_bytes), LimitKind::kMemory);
   if (result) result = refuse_zero(is_zero(limits.table_elements), LimitKind::kTableElements);
@@ -29,6 +29,12 @@ Result<void> check(const Limits& limits, bool fuel) {
   }
   if (limits.fuel && !fuel) {
     return fail(ErrorKind::kBadArgument, "a fuel limit needs a runtime that counts fuel: set RuntimeOptions::fuel");
+  }
+  if (limits.fuel && has_threads) {
+    return fail(
+        ErrorKind::kBadArgument,
+        "a fuel limit does not work for programs with threads, as fuel is counted for each thread by itself; limit their CPU time "
+        "(--cpu-time)");
   }
   return {};
 }
@@ -56,13 +62,8 @@ Result<std::unique_ptr<wasm::WasiConfig>> world_of(const ProcessSpec& spec) {
 
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
                                                       const wasm::Linker& linker, const Bounds& bounds) {
-  if (Result<void> checked = check(spec.limits, bounds.fuel); !checked) return std::unexpected(checked.error());
-  if (spec.limits.fuel && module->has_threads()) {
-    return fail(
-        ErrorKind::kBadArgument,
-        "a fuel limit does not work for programs with threads, as fuel is counted for each thread by itself; limit their CPU time "
-        "(--cpu-time)");
-  }
+  if (Result<void> checked = check(spec.limits, module->has_threads(), bounds.fuel); !checked)
+    return std::unexpected(checked.error());
   if (spec.priority > kPriorityLowest) {
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");
@@ -90,6 +91,17 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
   state->spec = std::move(spec);
   state->wasi = std::move(*wasi);
   state->linked = std::move(*linked);
+  return state;
+}
+
+Result<std::shared_ptr<const Program::State>> with_limits(const Program::State& program, const Limits& limits,
+                                                          const Bounds& bounds) {
+  if (Result<void> checked = check(limits, program.linked->module().has_threads(), bounds.fuel); !checked) {
+    return std::unexpected(checked.error());
+  }
+  auto state = std::make_shared<Program::State>(program);
+  state->spec.limits = limits;
+  state->spec.limits.memory_bytes = std::min(limits.memory_bytes.value_or(bounds.memory_bytes_max), bounds.memory_bytes_max);
   return state;
 }
 

@@ -11,8 +11,8 @@ namespace weft {
 
 struct Program::State {
   ProcessSpec spec;
-  std::unique_ptr<wasm::WasiConfig> wasi;
-  std::unique_ptr<const wasm::Program> linked;
+  std::shared_ptr<wasm::WasiConfig> wasi;
+  std::shared_ptr<const wasm::Program> linked;
 };
 
 namespace process {
@@ -26,6 +26,9 @@ struct Bounds {
 // Links `module` of the spec and looks at every directory and limit.
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
                                                       const wasm::Linker& linker, const Bounds& bounds);
+// The same program with other limits.
+Result<std::shared_ptr<const Program::State>> with_limits(const Program::State& program, const Limits& limits,
+                                                          const Bounds& bounds);
 
 }  // namespace process
 }  // namespace weft

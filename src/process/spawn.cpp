@@ -37,8 +37,8 @@ void receive(void* context, const weft_backtrace* backtrace) {
 
 }  // namespace
 
-Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program,
-                      SpawnOptions options) {
+Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program, SpawnOptions options,
+                      std::weak_ptr<ProcessObserver> observer) {
   Environment& environment = *kept;
   if (!environment.table.reserve()) {
     return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.table.processes_max()) +
@@ -55,7 +55,7 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
     if (threads) environment.threads.release();
   };
   const Priority priority = options.priority.value_or(program->spec.priority);
-  auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options));
+  auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options), std::move(observer));
   auto task = GuestTask::create(state, priority);
   if (!task) {
     release();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "process/environment.hpp"
+#include "process/process_observer.hpp"
 #include "process/program.hpp"
 #include "weft/dump.hpp"
 #include "weft/error.hpp"
@@ -13,9 +14,9 @@
 
 namespace weft::process {
 
-// Any thread; never parks. kExhausted at the bound of the table, kCancelled when the scheduler takes no more.
+// Any thread; never parks. kExhausted at the bound of the table, kCancelled when the scheduler takes no more. Its own fuel is the caller's affair.
 Result<Process> spawn(const std::shared_ptr<Environment>& environment, std::shared_ptr<const Program::State> program,
-                      SpawnOptions options);
+                      SpawnOptions options, std::weak_ptr<ProcessObserver> observer = {});
 
 // Every task of the scheduler; with `guest_stacks` also where each guest is, as far as they answer within `bound`.
 std::vector<TaskDump> dump(const Environment& environment, bool guest_stacks, Duration bound);

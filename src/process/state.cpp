@@ -8,6 +8,8 @@
 #include "process/deadlock.hpp"
 #include "process/exit_status.hpp"
 #include "process/guest_task.hpp"
+#include "process/society.hpp"
+#include "sync/fuel_pool.hpp"
 #include "sync/task_context.hpp"
 
 namespace weft {
@@ -28,7 +30,8 @@ bool on_worker(const sched::Task& task) {
 
 }  // namespace
 
-Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<const Program::State> of, SpawnOptions options)
+Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<const Program::State> of, SpawnOptions options,
+                      std::weak_ptr<process::ProcessObserver> by)
     : kept(std::move(in)),
       environment(*kept),
       program(std::move(of)),
@@ -36,11 +39,25 @@ Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<
       name(options.name ? std::move(*options.name) : program->spec.name),
       spawned_ns(environment.scheduler().now_ns()),
       output(open_output(environment, id, options.output ? *options.output : program->spec.output, limits().output_bytes)),
-      input(program->spec.input, environment.input) {}
+      input(program->spec.input, environment.input),
+      fuel(std::move(options.fuel)),
+      observer(std::move(by)) {}
 
 Process::State::~State() {
   wall_timer.cancel();
   nudge_.cancel();
+  delete peer_or_null.load(std::memory_order_acquire);
+}
+
+process::Peer* Process::State::peer() {
+  if (process::Peer* const known = peer_or_null.load(std::memory_order_acquire)) return known;
+  std::lock_guard lock(mutex);
+  process::Peer* peer = peer_or_null.load(std::memory_order_relaxed);
+  if (peer == nullptr && !leaving_) {
+    peer = new process::Peer(limits().mailbox);
+    peer_or_null.store(peer, std::memory_order_release);
+  }
+  return peer;
 }
 
 template <class Body>
@@ -123,6 +140,12 @@ std::uint32_t Process::State::free_thread_id() {
 std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32_t argument) {
   constexpr std::int32_t kAgain = -6;  // WASI's errno `again`, negative
   if (!environment.threads.reserve()) return kAgain;
+  const std::uint64_t cost = fuel ? fuel.cost_of(FuelOperation::spawn(environment.stack_bytes)) : 0;
+  std::int64_t available = 0;
+  if (cost != 0 && !fuel.state()->try_take(cost, available)) {
+    environment.threads.release();
+    return kAgain;
+  }
   base::Ref<process::GuestTask> thread;
   std::uint32_t number = 0;
   {
@@ -141,6 +164,7 @@ std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32
     }
   }
   if (!thread) {
+    if (cost != 0) fuel.give_back(cost);
     environment.threads.release();
     return kAgain;
   }
@@ -372,20 +396,29 @@ void Process::State::publish(ExitStatus outcome) {
   environment.table.remove(id);
   environment.table.release();
   std::vector<base::Ref<sched::Task>> told;
+  std::vector<EndListener> listeners;
   base::Ref<process::GuestTask> done;
   std::unique_ptr<Strands> strands;
+  {
+    std::lock_guard lock(mutex);
+    leaving_ = true;
+  }
+  process::Bereaved bereaved = environment.society.leave(*this);
   {
     std::lock_guard lock(mutex);
     WEFT_ASSERT(!status, "a process ended twice");
     status = std::make_unique<const ExitStatus>(std::move(outcome));
     over.store(true, std::memory_order_release);
     told.swap(waiters);
+    listeners.swap(end_listeners);
     std::swap(done, task);
     std::swap(strands, strands_);
   }
   nudge_.cancel();  // outside the mutex, for which its fire() may wait
   ended.notify_all();
   for (const base::Ref<sched::Task>& waiter : told) waiter->wake();
+  for (const EndListener& listener : listeners) listener(*status);
+  environment.society.tell(shared_from_this(), std::move(bereaved), *status);
   if (strands) {
     for (auto& [token, join] : strands->alive) {
       join->result.emplace(fail(ErrorKind::kCancelled, "the process has ended before its strand"));
@@ -402,6 +435,17 @@ bool Process::State::wait_for_end(sched::Task& waiter) {
   }
   waiters.emplace_back(&waiter);
   return true;
+}
+
+void Process::State::on_end(EndListener listener) {
+  {
+    std::lock_guard lock(mutex);
+    if (!status) {
+      end_listeners.push_back(std::move(listener));
+      return;
+    }
+  }
+  listener(*status);
 }
 
 // The public handle.

@@ -15,6 +15,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,15 +29,18 @@
 #include "guest/input.hpp"
 #include "guest/output.hpp"
 #include "process/environment.hpp"
+#include "process/process_observer.hpp"
 #include "process/program.hpp"
 #include "sched/task.hpp"
 #include "sched/timer.hpp"
 #include "sync/futex_group.hpp"
+#include "sync/waitable.hpp"
 #include "weft/process.hpp"
 
 namespace weft::process {
 
 class GuestTask;
+class Peer;
 
 enum class StopCause : std::uint8_t { kNone, kKill, kWallTime, kCpuTime, kOutput, kDeadlock };
 
@@ -45,7 +49,8 @@ enum class StopCause : std::uint8_t { kNone, kKill, kWallTime, kCpuTime, kOutput
 namespace weft {
 
 struct Process::State : std::enable_shared_from_this<Process::State> {
-  State(std::shared_ptr<process::Environment> environment, std::shared_ptr<const Program::State> program, SpawnOptions options);
+  State(std::shared_ptr<process::Environment> environment, std::shared_ptr<const Program::State> program, SpawnOptions options,
+        std::weak_ptr<process::ProcessObserver> observer = {});
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State();
@@ -73,6 +78,12 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   Usage usage_now() const;
   // False: ended already, and `waiter` was not registered.
   bool wait_for_end(sched::Task& waiter);
+  // Any thread. Calls `listener` once: when the end is published, on the thread that does that, outside the mutex; here and now if it has been. It may not park.
+  using EndListener = std::function<void(const ExitStatus&)>;
+  void on_end(EndListener listener);
+
+  // What it is to others; made when first asked for. Null: it ends, and never had one. Lives as long as the state.
+  process::Peer* peer();
 
   const std::shared_ptr<process::Environment> kept;  // a handle may outlive the runtime's own
   process::Environment& environment;
@@ -82,6 +93,8 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   const std::uint64_t spawned_ns;
   const std::shared_ptr<guest::OutputPort> output;  // null: discarded
   guest::InputPort input;
+  const FuelPool fuel;  // what its threads and their waits draw from; none: free
+  const std::weak_ptr<process::ProcessObserver> observer;
 
   // Writer: request_stop; readers: the guest's stop_requested and reads. Publishes nothing.
   base::atomic<bool> stop_requested{false};
@@ -91,6 +104,8 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   // CPU time of all threads, kept only where it is limited. Writers: the threads, each adding its own; readers: the same. Publishes nothing.
   base::atomic<std::uint64_t> cpu_spent_ns{0};
   sync::FutexGroup group;
+  // Writer: peer(), once, under the mutex; readers: anyone. Release/acquire partners of each other: the peer is made.
+  base::atomic<process::Peer*> peer_or_null{nullptr};
 
   mutable std::mutex mutex;
   std::condition_variable ended;
@@ -99,7 +114,9 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   std::string stopped_by;
   std::unique_ptr<const ExitStatus> status;  // a process that runs has no use for the room
   std::vector<base::Ref<sched::Task>> waiters;
-  base::Ref<process::GuestTask> task;  // thread 0, until the end is published
+  std::vector<EndListener> end_listeners;
+  base::Ref<sync::FlagSource> exit_source;  // once somebody has asked for a waitable
+  base::Ref<process::GuestTask> task;       // thread 0, until the end is published
 
  private:
   // What there is only once the process has started a thread. Under mutex.
@@ -164,6 +181,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   std::vector<WaitingThread> waiting_;  // once it is found deadlocked
   std::uint64_t waiting_threads_ = 0;   // how many they are, shown or not
   bool first_ended_ = false;            // thread 0 is done
+  bool leaving_ = false;                // no peer is made any more
 };
 
 }  // namespace weft

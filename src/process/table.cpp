@@ -26,6 +26,13 @@ void Table::remove(ProcessId id) {
   shard.processes.erase(found);
 }
 
+std::shared_ptr<Process::State> Table::find(ProcessId id) const {
+  const Shard& shard = shards_[id % kShards];
+  std::lock_guard lock(shard.mutex);
+  const auto found = shard.processes.find(id);
+  return found == shard.processes.end() ? nullptr : found->second;
+}
+
 std::vector<std::shared_ptr<Process::State>> Table::all() const {
   std::vector<std::shared_ptr<Process::State>> all;
   for (const Shard& shard : shards_) {

@@ -41,6 +41,7 @@ class Table {
   ProcessId next_id() { return next_id_.fetch_add(1, std::memory_order_relaxed); }
   void add(ProcessId id, std::shared_ptr<Process::State> state);
   void remove(ProcessId id);
+  std::shared_ptr<Process::State> find(ProcessId id) const;  // null: it has ended, or never was
   std::vector<std::shared_ptr<Process::State>> all() const;
 
   std::uint64_t alive() const { return places_.taken(); }

@@ -22,7 +22,12 @@ std::unique_ptr<BlockingPool> make_pool(const SchedulerConfig& config) {
   return make_blocking_pool(*config.platform, config.blocking);
 }
 
+// Set by a thread for itself, before its first task.
+thread_local bool of_a_scheduler = false;
+
 }  // namespace
+
+bool on_scheduler_thread() noexcept { return of_a_scheduler; }
 
 Scheduler::Scheduler(SchedulerConfig config) {
   config = checked(std::move(config));
@@ -53,9 +58,15 @@ Result<void> Scheduler::start() {
     return {};
   };
   Core& core = *core_;
-  Result<void> started = start_one("weft-ticker", [&core] { core.run_ticker(); });
+  Result<void> started = start_one("weft-ticker", [&core] {
+    of_a_scheduler = true;
+    core.run_ticker();
+  });
   for (uint32_t i = 0; started && i < core.worker_count(); ++i) {
-    started = start_one("weft-worker-" + std::to_string(i), [&core, i] { core.run_worker(i); });
+    started = start_one("weft-worker-" + std::to_string(i), [&core, i] {
+      of_a_scheduler = true;
+      core.run_worker(i);
+    });
   }
   if (!started) {
     core_->stop_threads();

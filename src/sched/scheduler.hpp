@@ -86,6 +86,9 @@ struct ShutdownReport {
   std::vector<TaskInfo> surviving;  // did not end even then; the scheduler has let go of those that were parked or queued
 };
 
+// Whether the calling thread is a worker or the ticker of any scheduler: it must not block. (A simulated one has no threads: see RunContext::current.)
+bool on_scheduler_thread() noexcept;
+
 class Scheduler {
  public:
   // Starts nothing yet.

@@ -7,19 +7,29 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "base/cache_line.hpp"
 #include "base/ref.hpp"
 #include "sched/scheduler.hpp"
 #include "sync/task_context.hpp"
+#include "sync/waitable.hpp"
 
 namespace weft {
 namespace detail {
+namespace {
+
+constexpr int kJoinPauses = 200;
+
+}  // namespace
 
 struct JoinState::Inner {
   std::mutex mutex;
   std::condition_variable ended;
+  // Writer: finish(), under mutex; reader: wait(), which looks at it before it takes the mutex. Publishes nothing.
+  std::atomic<bool> finished{false};
   bool done = false;                            // under mutex
   std::vector<base::Ref<sched::Task>> waiters;  // under mutex
   base::Ref<sched::Task> task;                  // under mutex; until done
+  base::Ref<sync::FlagSource> watched;          // under mutex; once somebody has asked for a waitable
 };
 
 JoinState::JoinState() : inner(std::make_shared<Inner>()) {}
@@ -32,19 +42,25 @@ bool JoinState::done() const noexcept {
 void JoinState::finish() {
   std::vector<base::Ref<sched::Task>> waiters;
   base::Ref<sched::Task> task;  // released outside the lock
+  base::Ref<sync::FlagSource> watched;
   {
     std::lock_guard lock(inner->mutex);
     inner->done = true;
+    inner->finished.store(true, std::memory_order_relaxed);
     waiters.swap(inner->waiters);
     std::swap(task, inner->task);
+    watched = inner->watched;
   }
   inner->ended.notify_all();
+  if (watched) watched->set();
   for (const base::Ref<sched::Task>& waiter : waiters) waiter->wake();
 }
 
 void JoinState::wait() {
   WEFT_ASSERT(sched::RunContext::current() == nullptr,
               "join() blocks its thread, and this is a worker: co_await the handle instead");
+  // Some microseconds: to be put to sleep and woken costs more, and much of what is waited for takes less.
+  for (int i = 0; i < kJoinPauses && !inner->finished.load(std::memory_order_relaxed); ++i) base::spin_pause();
   std::unique_lock lock(inner->mutex);
   inner->ended.wait(lock, [&] { return inner->done; });
 }
@@ -77,6 +93,20 @@ void JoinState::cancel() {
     task = inner->task;
   }
   if (task) task->cancel_requested();
+}
+
+Waitable when_finished(JoinState& join) {
+  JoinState::Inner& inner = *join.inner;
+  base::Ref<sync::FlagSource> watched;
+  bool done = false;
+  {
+    std::lock_guard lock(inner.mutex);
+    if (!inner.watched) inner.watched = base::make_ref<sync::FlagSource>("task end", inner.task.get());
+    watched = inner.watched;
+    done = inner.done;
+  }
+  if (done) watched->set();
+  return sync::to_waitable(std::move(watched));
 }
 
 Error error_of(std::exception_ptr failure) noexcept {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "sched/task.hpp"
@@ -38,6 +39,10 @@ class CallHost {
   virtual std::uint64_t process_id() const noexcept = 0;
   // The process was asked to end.
   virtual bool stop_requested() const noexcept = 0;
+
+  // What the guest says of itself: how far it is (0 … 1, if it keeps to it), and that it has heard that it is to end.
+  virtual void progress(double, std::string_view) noexcept {}
+  virtual void acknowledge_stop() noexcept {}
 
   // At an epoch check. After kYield the poll returns pending and nobody wakes the task: re-queue it.
   virtual Decision epoch() noexcept = 0;

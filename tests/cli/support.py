@@ -18,7 +18,7 @@ WAT = pathlib.Path(__file__).resolve().parent / "guests"
 HANGS_S = 240
 
 
-OTHER_COMMANDS = ("bench", "completions", "dump", "help", "inspect", "version", "--help", "-h", "--version", "-V")
+OTHER_COMMANDS = ("bench", "completions", "dump", "events", "help", "inspect", "kill", "logs", "ps", "restart", "top", "up", "version", "--help", "-h", "--version", "-V")
 
 
 def command(args):

@@ -15,6 +15,12 @@ unsigned terminal_columns(int fd) noexcept {
   return size.ws_col;
 }
 
+unsigned terminal_rows(int fd) noexcept {
+  winsize size{};
+  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return 24;
+  return size.ws_row;
+}
+
 bool is_pipe(int fd) noexcept {
   struct stat status{};
   return ::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);

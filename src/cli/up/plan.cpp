@@ -1,0 +1,198 @@
+#include "cli/up/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "cli/process_spec.hpp"
+#include "cli/program_file.hpp"
+#include "cli/toml.hpp"
+
+namespace weft::cli {
+
+// Lines appended to a file, by any number of children.
+class OutputFile {
+ public:
+  explicit OutputFile(const std::filesystem::path& path) : stream_(path, std::ios::binary | std::ios::app) {}
+  bool good() const { return stream_.good(); }
+  void write(std::string_view text) {
+    const std::lock_guard lock(mutex_);
+    stream_.write(text.data(), static_cast<std::streamsize>(text.size())).flush();
+    // A disk that was full may have room again.
+    stream_.clear();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::ofstream stream_;
+};
+
+namespace {
+
+FileStamp stamp_of(const std::string& path) {
+  std::error_code ignored;
+  FileStamp stamp;
+  stamp.written = std::filesystem::last_write_time(path, ignored).time_since_epoch().count();
+  stamp.bytes = std::filesystem::file_size(path, ignored);
+  return stamp;
+}
+
+template <class Use>
+void for_each_child(const ManifestGroup& group, const Use& use) {
+  for (const ManifestMember& member : group.members) {
+    if (const ManifestChild* child = member.child()) {
+      use(*child);
+    } else {
+      for_each_child(*member.group(), use);
+    }
+  }
+}
+
+}  // namespace
+
+struct Planner::Making {
+  const Manifest& manifest;
+  const Plan* before;
+  Plan plan;
+  std::vector<Mistake> mistakes;
+  // Each module is compiled once, however many children run it.
+  std::unordered_map<std::string, Result<Module>> modules;
+  std::map<std::filesystem::path, std::shared_ptr<OutputFile>> files;
+};
+
+std::expected<Plan, Mistakes> Planner::make(const Manifest& manifest, const Plan* before) {
+  Making making{manifest, before, {}, {}, {}, {}};
+  make(manifest.root, "", making);
+  if (making.mistakes.empty()) return std::move(making.plan);
+  return std::unexpected(Mistakes{.file = manifest.path.string(), .list = std::move(making.mistakes)});
+}
+
+void Planner::make(const ManifestGroup& group, const std::string& above, Making& making) {
+  for (const ManifestMember& member : group.members) {
+    if (const ManifestChild* child = member.child()) {
+      make(*child, above + child->id, making);
+    } else {
+      make(*member.group(), above + member.id() + "/", making);
+    }
+  }
+}
+
+Result<Module> Planner::load(const std::string& path, const Manifest& manifest, Making& making) {
+  const auto known = making.modules.find(path);
+  if (known != making.modules.end()) return known->second;
+  return making.modules.emplace(path, load_program(runtime_, path, manifest.run.allow_precompiled)).first->second;
+}
+
+void Planner::make(const ManifestChild& child, const std::string& path, Making& making) {
+  PlannedChild planned{.program = {}, .module = stamp_of(child.run.program), .signature = child.signature, .file = nullptr};
+  if (making.before != nullptr) {
+    const auto same = making.before->children.find(path);
+    if (same != making.before->children.end() && same->second.signature == planned.signature &&
+        same->second.module == planned.module) {
+      making.plan.children.emplace(path, same->second);
+      return;
+    }
+  }
+  const auto refuse = [&](const Error& error) {
+    making.mistakes.push_back({child.module_place, fmt::format("{}: {}", path, error.message)});
+  };
+  const Result<Module> module = load(child.run.program, making.manifest, making);
+  if (!module) return refuse(module.error());
+  ProcessSpec spec = process_spec_of(child.run, *module, path);
+  if (child.run.limits.fuel && !runtime_.options().fuel) {
+    return refuse({ErrorKind::kBadArgument, "fuel is counted only when a child has it as weft up starts; start it again", {}});
+  }
+  if (child.stdin_text) spec.input = Input::of(*child.stdin_text);
+  if (!child.stdin_file.empty()) {
+    Result<std::string> text = read_text_file(child.stdin_file.string(), child.stdin_file.string());
+    if (!text) return refuse(text.error());
+    spec.input = Input::of(std::move(*text));
+  }
+  if (child.run.stdin_mode == StdinMode::kInherit) spec.input = Input::inherit();
+  if (!child.output_file.empty()) {
+    std::shared_ptr<OutputFile>& file = making.files[child.output_file];
+    if (file == nullptr) file = std::make_shared<OutputFile>(child.output_file);
+    if (!file->good()) {
+      return refuse({ErrorKind::kPermission, fmt::format("output-file {} cannot be written", child.output_file.string()), {}});
+    }
+    planned.file = file;
+  }
+  Result<Program> program = runtime_.prepare(std::move(spec));
+  if (!program) return refuse(program.error());
+  planned.program = std::move(*program);
+  making.plan.children.emplace(path, std::move(planned));
+}
+
+ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above, const std::string& id, const Plan& plan) const {
+  const PlannedChild& planned = plan.children.at(above + child.id);
+  const std::string path = above + id;
+  SpawnOptions options;
+  options.name = path;
+  options.output = Output::to(
+      [writer = writer_, path, how = child.output, file = planned.file](ProcessId, Stream stream, std::string_view text) {
+        if (file != nullptr) file->write(text);
+        (*writer)(path, how, stream, text);
+      },
+      true);
+  ChildSpec spec = child_function(
+      id, [program = planned.program, options](const Runtime& runtime) { return runtime.spawn(program, options); }, child.restart);
+  spec.grace = child.grace;
+  spec.significant = child.significant;
+  return spec;
+}
+
+SupervisorSpec Planner::spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const {
+  SupervisorSpec spec;
+  spec.name = group.id;
+  spec.strategy = group.strategy;
+  spec.max_restarts = group.max_restarts;
+  spec.period = group.period;
+  spec.backoff = group.backoff;
+  spec.stop_order = group.stop_order;
+  spec.auto_shutdown = group.auto_shutdown;
+  for (const ManifestMember& member : group.members) {
+    if (const ManifestChild* child = member.child()) {
+      for (const std::string& id : child->ids()) spec.children.push_back(spec_of(*child, above, id, plan));
+    } else {
+      spec.children.push_back(group_spec_of(*member.group(), above, plan));
+    }
+  }
+  return spec;
+}
+
+ChildSpec Planner::group_spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const {
+  ChildSpec spec = child_supervisor(group.id, spec_of(group, above + group.id + "/", plan), group.restart);
+  spec.grace = group.grace;
+  spec.significant = group.significant;
+  return spec;
+}
+
+RuntimeOptions runtime_options_of(const Manifest& manifest) {
+  RuntimeOptions options;
+  const Settings& run = manifest.run;
+  options.workers = run.workers;
+  options.quantum = run.quantum;
+  if (run.stack_bytes) options.stack_bytes = *run.stack_bytes;
+  options.preemption = run.preemption;
+  options.fibers = run.fibers;
+  options.strands_preemptive = run.strands_preemptive;
+  options.cache = run.cache;
+  options.cache_directory = run.cache_directory;
+  // Room for what a reload adds, and for processes that are being replaced.
+  options.processes_max = static_cast<unsigned>(std::max<std::uint64_t>(options.processes_max, 2 * manifest.children()));
+  std::uint64_t threads = 0;
+  for_each_child(manifest.root, [&](const ManifestChild& child) {
+    options.fuel = options.fuel || child.run.limits.fuel.has_value();
+    threads += child.copies * std::min<std::uint64_t>(child.run.limits.threads.value_or(0), 1'000'000);
+  });
+  options.threads_max = static_cast<unsigned>(std::clamp<std::uint64_t>(threads, options.threads_max, 1'000'000));
+  return options;
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,109 @@
+// Shows that a reload takes away and adds what has changed, in an order that fits, and nothing else.
+#include "cli/up/reload.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+Manifest manifest_of(const std::string& text) {
+  std::expected<Manifest, Mistakes> manifest = parse_manifest(text, "m.toml");
+  EXPECT_TRUE(manifest) << manifest.error().error().message << manifest.error().error().detail;
+  return *manifest;
+}
+
+// As if every module had been compiled; `version` is that of all of them.
+void plan(const ManifestGroup& group, const std::string& above, std::int64_t version, Plan& out) {
+  for (const ManifestMember& member : group.members) {
+    if (const ManifestChild* child = member.child()) {
+      out.children.emplace(above + child->id, PlannedChild{{}, {version, 1}, child->signature, nullptr});
+    } else {
+      plan(*member.group(), above + member.id() + "/", version, out);
+    }
+  }
+}
+
+struct Told {
+  std::vector<std::string> steps;
+  std::string summary;
+};
+
+Told reload(const std::string& before, const std::string& after, std::int64_t version = 1) {
+  const Manifest was = manifest_of(before);
+  const Manifest is = manifest_of(after);
+  Plan plan_was;
+  Plan plan_is;
+  plan(was.root, "", 1, plan_was);
+  plan(is.root, "", version, plan_is);
+  const Reload found = plan_reload(was, plan_was, is, plan_is);
+  Told told{{}, found.refused.empty() ? summary_of(found) : found.refused};
+  for (const ReloadStep& step : found.steps) {
+    told.steps.push_back((step.add ? "+" : "-") + step.group + step.id);
+    EXPECT_EQ(step.add, step.child != nullptr || step.members != nullptr);
+  }
+  return told;
+}
+
+std::string child(const std::string& id, const std::string& more = "", const std::string& table = "child") {
+  return "[[" + table + "]]\nid = '" + id + "'\nmodule = '" + id + ".wasm'\n" + more;
+}
+
+const std::string kTop = "name = 's'\n";
+
+TEST(Reload, OfTheSameChangesNothing) {
+  const Told told = reload(kTop + child("a") + child("b"), kTop + "# new\nlog-lines = 3\n" + child("b") + child("a"));
+  EXPECT_THAT(told.steps, IsEmpty());
+  EXPECT_EQ(told.summary, "nothing has changed");
+}
+
+TEST(Reload, AddsTakesAwayAndChanges) {
+  const Told told =
+      reload(kTop + child("a") + child("b") + child("c"), kTop + child("a") + child("c", "max-memory = '1MiB'\n") + child("d"));
+  EXPECT_THAT(told.steps, ElementsAre("-c", "-b", "+c", "+d"));
+  EXPECT_EQ(told.summary, "1 added, 1 removed, 1 changed");
+}
+
+TEST(Reload, ANewModuleInTheSamePlaceIsAChange) {
+  EXPECT_THAT(reload(kTop + child("a"), kTop + child("a"), 2).steps, ElementsAre("-a", "+a"));
+}
+
+TEST(Reload, MoreOrFewerCopiesLeaveTheOthers) {
+  EXPECT_THAT(reload(kTop + child("a", "copies = 2\n"), kTop + child("a", "copies = 4\n")).steps, ElementsAre("+a#3", "+a#4"));
+  EXPECT_THAT(reload(kTop + child("a", "copies = 4\n"), kTop + child("a", "copies = 2\n")).steps, ElementsAre("-a#4", "-a#3"));
+}
+
+TEST(Reload, GoesIntoGroups) {
+  const std::string group = "[[group]]\nid = 'g'\n";
+  const Told told = reload(kTop + group + child("x", "", "group.child") + child("y", "", "group.child"),
+                           kTop + group + child("x", "fuel = 1\n", "group.child") + child("y", "", "group.child"));
+  EXPECT_THAT(told.steps, ElementsAre("-g/x", "+g/x"));
+  // Other rules: the group as a whole.
+  const Told rules =
+      reload(kTop + group + child("x", "", "group.child"), kTop + group + "period = '3s'\n" + child("x", "", "group.child"));
+  EXPECT_THAT(rules.steps, ElementsAre("-g", "+g"));
+}
+
+TEST(Reload, WhereTheOrderCountsAllThatFollowsIsStartedAnew) {
+  const std::string top = kTop + "strategy = 'rest_for_one'\n";
+  const Told told = reload(top + child("a") + child("b") + child("c"), top + child("a") + child("b", "fuel = 1\n") + child("c"));
+  EXPECT_THAT(told.steps, ElementsAre("-c", "-b", "+b", "+c"));
+}
+
+TEST(Reload, AChildMayBecomeAGroup) {
+  const Told told = reload(kTop + child("a"), kTop + "[[group]]\nid = 'a'\n" + child("x", "", "group.child"));
+  EXPECT_THAT(told.steps, ElementsAre("-a", "+a"));
+}
+
+TEST(Reload, WhatStandsAtTheTopCannotChange) {
+  EXPECT_THAT(reload(kTop + child("a"), "name = 't'\n" + child("a")).summary, testing::HasSubstr("name cannot change from s to t"));
+  const Told told = reload(kTop + child("a"), kTop + "workers = 1\n" + child("b"));
+  EXPECT_THAT(told.summary, testing::HasSubstr("start it again"));
+  EXPECT_THAT(told.steps, IsEmpty());
+}
+
+}  // namespace
+}  // namespace weft::cli

@@ -1,0 +1,16 @@
+;; Says "ready", then reports to its health check every 10 ms, for ever.
+(module
+  (import "weft" "alive" (func $alive))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+  (data (i32.const 16) "ready\n")
+  (func (export "_start")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (i32.store (i32.const 112) (i32.const 1))                      ;; a subscription at 96: clock 1 (monotonic)
+    (i64.store (i32.const 120) (i64.const 10000000))
+    (loop $again
+      (call $alive)
+      (drop (call $poll_oneoff (i32.const 96) (i32.const 160) (i32.const 1) (i32.const 200)))
+      (br $again))))
