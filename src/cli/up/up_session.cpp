@@ -22,6 +22,7 @@ constexpr int kOut = 1;
 constexpr int kErr = 2;
 constexpr std::size_t kEventsMax = 1000;  // that are kept for weft events
 constexpr Duration kRedraw = std::chrono::milliseconds(250);
+constexpr Duration kAskAgain = std::chrono::milliseconds(5);
 constexpr Duration kAfterKill = std::chrono::seconds(3);  // a killed guest ends at once; one that does not is not waited for
 constexpr Duration kLastWords = std::chrono::seconds(3);  // to be said, at the end
 constexpr std::size_t kClientsMax = 32;
@@ -225,6 +226,7 @@ std::optional<Duration> UpSession::until_next_event() const {
   const auto consider = [&](Clock::time_point at) { next = next ? std::min(*next, at) : at; };
   if (table_) consider(draw_at_);
   if (stopping_ == Stopping::kKilled) consider(give_up_at_);
+  if (nearly_done_) consider(Clock::now() + kAskAgain);
   if (!next) return std::nullopt;
   return std::max(Duration(0), Duration(*next - Clock::now()));
 }
@@ -348,9 +350,13 @@ void UpSession::check_health() {
 
 // The board is the quicker one to ask; the supervisors know for certain, while somebody is restarted by hand.
 void UpSession::check_done() {
+  nearly_done_ = false;
   if (done_ || stopping_ != Stopping::kNo || next_manifest_ || board_.count(ChildState::kStopped) != board_.children()) return;
   if (!std::ranges::all_of(board_.rows(), [](const auto& row) { return row->is_group || row->done(); })) return;
-  if (!supervisor_.running() || !is_idle(supervisor_)) return;
+  if (!supervisor_.running()) return;
+  // A supervisor tells of an end before it shows it to those who ask, and nothing more comes after the last one.
+  nearly_done_ = !is_idle(supervisor_);
+  if (nearly_done_) return;
   done_ = true;
   tell(note_of("done", name(), "", "all children have ended"), false);
   supervisor_.stop();

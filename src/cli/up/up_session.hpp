@@ -154,6 +154,7 @@ class UpSession {
   bool starting_ = true;                   // until the supervisor has been started
   bool all_run_ = false;                   // once they all did
   bool done_ = false;                      // all children have ended by themselves
+  bool nearly_done_ = false;               // so the board says; the supervisors are asked again soon
   bool recorded_ = false;                  // our record is in its place
   std::optional<Manifest> next_manifest_;  // while a reload goes on
   std::optional<Plan> next_plan_;
