@@ -14,10 +14,10 @@
 #include "api/runtime_state.hpp"
 #include "guest/host_functions.hpp"
 #include "platform/platform.hpp"
-#include "process/guest_calls.hpp"
-#include "process/society.hpp"
 #include "process/spawn.hpp"
 #include "process/state.hpp"
+#include "process/together/guest_calls.hpp"
+#include "process/together/society.hpp"
 #include "sync/coroutine.hpp"
 #include "sync/waitable.hpp"
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "api/runtime_state.hpp"
-#include "process/managed_task.hpp"
+#include "process/manager/managed_task.hpp"
+#include "process/manager/task_manager.hpp"
 #include "process/program.hpp"
-#include "process/task_manager.hpp"
 
 namespace weft {
 namespace {

@@ -1,8 +1,8 @@
 // Locks and topics as the host sees them: what the process room has, by way of the Runtime.
 #include "api/runtime_state.hpp"
-#include "process/lock.hpp"
-#include "process/society.hpp"
-#include "process/topic.hpp"
+#include "process/together/lock.hpp"
+#include "process/together/society.hpp"
+#include "process/together/topic.hpp"
 
 namespace weft {
 

@@ -8,7 +8,7 @@
 #include "process/deadlock.hpp"
 #include "process/exit_status.hpp"
 #include "process/guest_task.hpp"
-#include "process/society.hpp"
+#include "process/together/society.hpp"
 #include "sync/fuel_pool.hpp"
 #include "sync/task_context.hpp"
 

@@ -11,7 +11,7 @@
 
 #include "base/intrusive_list.hpp"
 #include "base/mutex.hpp"
-#include "process/shareable.hpp"
+#include "process/together/shareable.hpp"
 #include "sync/sleeper.hpp"
 #include "sync/wake_list.hpp"
 #include "weft/process_lock.hpp"

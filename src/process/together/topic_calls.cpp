@@ -1,6 +1,6 @@
 // Import module weft_topic. sdk/include/weft/topic.h says what each function does.
-#include "process/guest_calls.hpp"
-#include "process/topic.hpp"
+#include "process/together/guest_calls.hpp"
+#include "process/together/topic.hpp"
 
 namespace weft::process {
 namespace {

@@ -12,9 +12,9 @@
 
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
-#include "process/peer.hpp"
-#include "process/shareable.hpp"
 #include "process/table.hpp"
+#include "process/together/peer.hpp"
+#include "process/together/shareable.hpp"
 #include "weft/error.hpp"
 #include "weft/process.hpp"
 

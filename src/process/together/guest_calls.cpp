@@ -1,4 +1,4 @@
-#include "process/guest_calls.hpp"
+#include "process/together/guest_calls.hpp"
 
 #include <algorithm>
 

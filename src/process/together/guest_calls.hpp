@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "process/society.hpp"
 #include "process/state.hpp"
+#include "process/together/society.hpp"
 #include "weft/host.hpp"
 #include "weft/waitable.hpp"
 

@@ -1,13 +1,13 @@
-#include "process/managed_task.hpp"
+#include "process/manager/managed_task.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <exception>
 #include <utility>
 
+#include "process/manager/task_manager.hpp"
 #include "process/spawn.hpp"
 #include "process/state.hpp"
-#include "process/task_manager.hpp"
 #include "sched/core.hpp"
 #include "sync/task_context.hpp"
 

@@ -1,7 +1,7 @@
-#include "process/topic.hpp"
+#include "process/together/topic.hpp"
 
 #include "process/environment.hpp"
-#include "process/society.hpp"
+#include "process/together/society.hpp"
 
 namespace weft::detail {
 

@@ -1,5 +1,5 @@
 #include "base/assert.hpp"
-#include "process/mailbox.hpp"
+#include "process/together/mailbox.hpp"
 
 namespace weft {
 

@@ -1,9 +1,9 @@
-#include "process/lock.hpp"
+#include "process/together/lock.hpp"
 
 #include <utility>
 
 #include "process/environment.hpp"
-#include "process/society.hpp"
+#include "process/together/society.hpp"
 #include "weft/runtime.hpp"
 
 namespace weft::detail {

@@ -1,7 +1,7 @@
 // Import module weft_process: messages, links, monitors and names. sdk/include/weft/process.h says what each function does.
 #include <vector>
 
-#include "process/guest_calls.hpp"
+#include "process/together/guest_calls.hpp"
 
 namespace weft::process {
 namespace {

@@ -22,8 +22,8 @@
 
 #include "base/mutex.hpp"
 #include "process/environment.hpp"
-#include "process/managed_task.hpp"
-#include "process/task_queue.hpp"
+#include "process/manager/managed_task.hpp"
+#include "process/manager/task_queue.hpp"
 #include "weft/task_manager.hpp"
 
 namespace weft::process {

@@ -1,5 +1,5 @@
 // The task manager's queue against a plain model, at random; and that the least urgent still comes.
-#include "process/task_queue.hpp"
+#include "process/manager/task_queue.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "process/mailbox.hpp"
+#include "process/together/mailbox.hpp"
 
 #include <algorithm>
 #include <utility>

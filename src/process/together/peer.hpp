@@ -14,8 +14,8 @@
 
 #include "base/mutex.hpp"
 #include "base/ref.hpp"
-#include "process/mailbox.hpp"
-#include "process/shareable.hpp"
+#include "process/together/mailbox.hpp"
+#include "process/together/shareable.hpp"
 #include "weft/link.hpp"
 
 namespace weft::process {

@@ -9,8 +9,8 @@
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
 #include "base/ref.hpp"
-#include "process/mailbox.hpp"
-#include "process/shareable.hpp"
+#include "process/together/mailbox.hpp"
+#include "process/together/shareable.hpp"
 #include "weft/topic.hpp"
 
 namespace weft::detail {

@@ -1,8 +1,8 @@
 // The registry of names of Society.
 #include <algorithm>
 
-#include "process/society.hpp"
 #include "process/state.hpp"
+#include "process/together/society.hpp"
 
 namespace weft::process {
 

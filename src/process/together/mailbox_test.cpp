@@ -1,6 +1,6 @@
 // Mailboxes alone: a property test against a plain model, and tasks that send, receive, give up and are cancelled on a simulated scheduler,
 // many seeds each: nothing lost, nothing twice, in order, within the limits.
-#include "process/mailbox.hpp"
+#include "process/together/mailbox.hpp"
 
 #include <gtest/gtest.h>
 

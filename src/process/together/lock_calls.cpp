@@ -1,6 +1,6 @@
 // Import module weft_lock. sdk/include/weft/lock.h says what each function does.
-#include "process/guest_calls.hpp"
-#include "process/lock.hpp"
+#include "process/together/guest_calls.hpp"
+#include "process/together/lock.hpp"
 
 namespace weft::process {
 namespace {

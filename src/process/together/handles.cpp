@@ -1,7 +1,7 @@
 // Handles of guests: numbers from 1, each process its own, at most kHandlesMax.
-#include "process/guest_calls.hpp"
-#include "process/society.hpp"
 #include "process/state.hpp"
+#include "process/together/guest_calls.hpp"
+#include "process/together/society.hpp"
 
 namespace weft::process {
 

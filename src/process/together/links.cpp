@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "process/exit_status.hpp"
-#include "process/society.hpp"
 #include "process/state.hpp"
+#include "process/together/society.hpp"
 
 namespace weft::process {
 namespace {

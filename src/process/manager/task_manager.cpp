@@ -1,4 +1,4 @@
-#include "process/task_manager.hpp"
+#include "process/manager/task_manager.hpp"
 
 #include <algorithm>
 #include <optional>
