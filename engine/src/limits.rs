@@ -75,6 +75,18 @@ impl CountersRef {
         }
     }
 
+    /// Adds to the field. Several threads may: a total that each of them stored could be an old one by then.
+    fn add(self, field: impl FnOnce(*mut Counters) -> *mut u64, value: u64) {
+        if !self.0.is_null() {
+            // SAFETY: as in `store`.
+            unsafe { AtomicU64::from_ptr(field(self.0)) }.fetch_add(value, Ordering::Relaxed);
+        }
+    }
+
+    fn subtract(self, field: impl FnOnce(*mut Counters) -> *mut u64, value: u64) {
+        self.add(field, value.wrapping_neg());
+    }
+
     pub fn fuel_consumed(self, fuel: u64) {
         self.store(|counters| unsafe { &raw mut (*counters).fuel_consumed }, fuel);
     }
@@ -116,7 +128,7 @@ impl MemoryTotal {
             }
             match self.bytes.compare_exchange_weak(bytes, asked, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    self.counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, asked);
+                    self.counters.add(|counters| unsafe { &raw mut (*counters).memory_bytes }, growth);
                     self.counters.at_least(|counters| unsafe { &raw mut (*counters).memory_bytes_max }, asked);
                     return Ok(());
                 }
@@ -126,8 +138,8 @@ impl MemoryTotal {
     }
 
     pub fn remove(&self, bytes: u64) {
-        let left = self.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-        self.counters.store(|counters| unsafe { &raw mut (*counters).memory_bytes }, left);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.counters.subtract(|counters| unsafe { &raw mut (*counters).memory_bytes }, bytes);
     }
 }
 
@@ -282,5 +294,31 @@ impl wasmtime::ResourceLimiter for Limiter {
 
     fn memories(&self) -> usize {
         count(self.limits.memories)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_threads_count_adds_up() {
+        // SAFETY: a repr(C) struct of integers.
+        let mut counters: Counters = unsafe { std::mem::zeroed() };
+        let total = MemoryTotal::new(UNLIMITED, CountersRef(&raw mut counters));
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    for _ in 0..20_000 {
+                        assert!(total.add(3).is_ok());
+                        assert!(total.add(1).is_ok());
+                        total.remove(3);
+                    }
+                });
+            }
+        });
+        assert_eq!(total.bytes.load(Ordering::Relaxed), 80_000);
+        assert_eq!(counters.memory_bytes, 80_000);
+        assert!(counters.memory_bytes_max >= 80_000);
     }
 }
