@@ -815,6 +815,9 @@ bool weft_module_is_component(const struct weft_module *module);
 // Whether its processes share memory between threads: it imports or defines a memory that is shared. Any thread.
 bool weft_module_has_threads(const struct weft_module *module);
 
+// Whether its processes have strands. Any thread.
+bool weft_module_has_strands(const struct weft_module *module);
+
 // How it is started. Any thread.
 weft_entry weft_module_entry(const struct weft_module *module);
 

@@ -520,6 +520,13 @@ pub unsafe extern "C" fn weft_module_has_threads(module: *const Module) -> bool 
     unsafe { &*module }.threaded()
 }
 
+/// Whether its processes have strands. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_module_has_strands(module: *const Module) -> bool {
+    debug_assert!(!module.is_null());
+    unsafe { &*module }.origin().fibers().is_some_and(|side| side.kind != fibers::Kind::Alone)
+}
+
 /// How it is started. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_entry(module: *const Module) -> Entry {

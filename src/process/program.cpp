@@ -13,7 +13,7 @@ Result<void> refuse_zero(bool zero, LimitKind kind) {
                                            std::string(flag_of(kind)) + " out for no limit");
 }
 
-Result<void> check(const Limits& limits, bool has_threads, bool fuel) {
+Result<void> check(const Limits& limits, const wasm::CompiledModule& module, bool fuel) {
   const auto is_zero = [](const auto& limit) { return limit && *limit == std::decay_t<decltype(*limit)>{}; };
   Result<void> result = refuse_zero(is_zero(limits.memory_bytes), LimitKind::kMemory);
   if (result) result = refuse_zero(is_zero(limits.table_elements), LimitKind::kTableElements);
@@ -30,11 +30,10 @@ Result<void> check(const Limits& limits, bool has_threads, bool fuel) {
   if (limits.fuel && !fuel) {
     return fail(ErrorKind::kBadArgument, "a fuel limit needs a runtime that counts fuel: set RuntimeOptions::fuel");
   }
-  if (limits.fuel && has_threads) {
-    return fail(
-        ErrorKind::kBadArgument,
-        "a fuel limit does not work for programs with threads, as fuel is counted for each thread by itself; limit their CPU time "
-        "(--cpu-time)");
+  if (limits.fuel && (module.has_threads() || module.has_strands())) {
+    const std::string what = module.has_threads() ? "thread" : "strand";
+    return fail(ErrorKind::kBadArgument, "a fuel limit does not work for programs with " + what + "s, as fuel is counted for each " +
+                                             what + " by itself; limit their CPU time (--cpu-time)");
   }
   return {};
 }
@@ -62,7 +61,7 @@ Result<std::unique_ptr<wasm::WasiConfig>> world_of(const ProcessSpec& spec) {
 
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
                                                       const wasm::Linker& linker, const Bounds& bounds) {
-  if (Result<void> checked = check(spec.limits, module->has_threads(), bounds.fuel); !checked)
+  if (Result<void> checked = check(spec.limits, *module, bounds.fuel); !checked)
     return std::unexpected(checked.error());
   if (spec.priority > kPriorityLowest) {
     return fail(ErrorKind::kBadArgument,
@@ -96,7 +95,7 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
 
 Result<std::shared_ptr<const Program::State>> with_limits(const Program::State& program, const Limits& limits,
                                                           const Bounds& bounds) {
-  if (Result<void> checked = check(limits, program.linked->module().has_threads(), bounds.fuel); !checked) {
+  if (Result<void> checked = check(limits, program.linked->module(), bounds.fuel); !checked) {
     return std::unexpected(checked.error());
   }
   auto state = std::make_shared<Program::State>(program);

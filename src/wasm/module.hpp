@@ -29,6 +29,8 @@ class CompiledModule {
   bool is_component() const noexcept { return weft_module_is_component(raw_); }
   // Its processes may have several threads.
   bool has_threads() const noexcept { return weft_module_has_threads(raw_); }
+  // Its processes have strands.
+  bool has_strands() const noexcept { return weft_module_has_strands(raw_); }
   weft_entry entry() const noexcept { return weft_module_entry(raw_); }
   bool exports_function(std::string_view name) const noexcept { return weft_module_exports_function(raw_, to_abi(name)); }
   const std::string& name() const noexcept { return name_; }

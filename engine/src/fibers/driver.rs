@@ -2,10 +2,9 @@
 //! Nothing of the host is on the fiber's stack then, so that dropping the store is all that there is to ending a guest wherever it is.
 
 use super::calls::{FiberState, restore_fuel};
-use super::rewrite::{Kind, YIELD_ASKED};
+use super::rewrite::YIELD_ASKED;
 use super::strands::Strands;
-use crate::call::{Prepared, Ready, UNLIMITED};
-use crate::error::{Error, ErrorKind};
+use crate::call::{Prepared, Ready};
 use crate::guest::{Guest, count_fuel};
 use crate::host_function::from_wasmtime;
 use crate::outcome::Finished;
@@ -141,12 +140,6 @@ impl Running {
     fn new(prepared: Prepared) -> std::result::Result<Running, Box<Finished>> {
         let (resident, ignore_deadlock) = (prepared.resident, prepared.ignore_deadlock);
         let Ready { program, mut store, start, fuel } = prepared.make_ready()?;
-        let strands = program.module().origin().fibers().is_some_and(|side| side.kind != Kind::Alone);
-        if strands && fuel != UNLIMITED {
-            let message = "a fuel limit does not work for programs with strands, as fuel is counted for each strand by itself; limit their CPU time \
-                           (--cpu-time)";
-            return Err(Box::new(Finished::failed(Error::new(ErrorKind::UnsupportedFeature, message))));
-        }
         let (entries, values) = match start {
             Start::Fiber { entries, args, results } => (entries.into(), (args, results)),
             Start::Thread { fiber, id, argument, .. } => {
