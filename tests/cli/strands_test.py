@@ -176,7 +176,8 @@ class StrandPrograms(StrandsTest):
         for flags in (["--timeout", "300ms"], ["--cpu-time", "300ms"]):
             answer = self.weft(*flags, self.guest("spins"))
             self.assert_begins(answer, 124, "spins.wasm: ", "time limit 300ms")
-            self.assertEqual(answer.out, "ready\n")
+            # On a machine with much else to do the time may be over before it has begun.
+            self.assertIn(answer.out, ("ready\n", "") if "--timeout" in flags else ("ready\n",))
 
     def test_other_programs_run_beside_one_that_spins(self):
         began = time.monotonic()
