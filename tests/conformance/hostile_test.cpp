@@ -358,8 +358,10 @@ TEST_F(HostileTest, EndsInItsStartFunction) {
   EXPECT_EQ(trapped.kind, ExitKind::kTrapped) << trapped.message;
   EXPECT_FALSE(trapped.backtrace.empty());
   EXPECT_EQ(trapped.backtrace.front().function, "early");
-  const ExitStatus spins = run(
-      R"((module (memory (export "memory") 1) (func $early (loop $again (br $again))) (start $early) (func (export "_start"))))");
+  ProcessSpec endless = hostile(compile(
+      R"((module (memory (export "memory") 1) (func $early (loop $again (br $again))) (start $early) (func (export "_start"))))"));
+  endless.limits.wall_time = 200ms;
+  const ExitStatus spins = spawn(std::move(endless)).join();
   EXPECT_EQ(spins.kind, ExitKind::kLimitReached) << spins.message;
   EXPECT_EQ(spins.limit->kind, LimitKind::kWallTime);
   const ExitStatus recurses =
