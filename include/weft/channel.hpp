@@ -65,7 +65,7 @@ enum class ChannelFailure : std::uint8_t {
   kWouldWait,  // try_send: no room; try_receive: no message
   kTimedOut,   // the bound has passed
   kClosed,     // see above
-  kTooLarge,   // the message is larger than message_bytes_max
+  kTooLarge,  // the message is larger than message_bytes_max; or receiving: than what the receiver takes, and it stays at its place
   kOverLimit,  // unbounded: with this message the channel would hold more than bytes_max
   kLost,       // receiving from a broadcast: `lost` messages went by; the next receive gets the oldest there is
 };
@@ -73,7 +73,8 @@ enum class ChannelFailure : std::uint8_t {
 // Small, because trying and failing is ordinary here.
 struct ChannelError {
   ChannelFailure failure = ChannelFailure::kClosed;
-  std::uint64_t lost = 0;
+  std::uint64_t lost = 0;   // kLost: messages
+  std::uint64_t bytes = 0;  // kTooLarge: the message's size
 
   bool operator==(const ChannelError&) const = default;
 };
@@ -147,8 +148,8 @@ class SendOperation : public ChannelOperation {
 
 class ReceiveOperation : public ChannelOperation {
  protected:
-  ReceiveOperation(ChannelState* channel, ReceiverState* receiver, std::span<Bytes> into, Duration bound)
-      : ChannelOperation(channel, bound), receiver_(receiver), into_(into) {}
+  ReceiveOperation(ChannelState* channel, ReceiverState* receiver, std::span<Bytes> into, Duration bound, std::uint64_t bytes_max)
+      : ChannelOperation(channel, bound), receiver_(receiver), into_(into), bytes_max_(bytes_max) {}
   ~ReceiveOperation() override { withdraw(); }
   bool begin(const sync::Sleeper& sleeper) final;
   bool done() final;
@@ -158,6 +159,7 @@ class ReceiveOperation : public ChannelOperation {
 
   ReceiverState* const receiver_;  // of a broadcast; counted while it waits
   std::span<Bytes> into_;
+  const std::uint64_t bytes_max_;
 
  private:
   bool settle(sync::Attempted attempted);
@@ -225,6 +227,8 @@ class Sender {
   Waitable writable() const;
   // Another receiver; of a broadcast it gets what is sent from now on. Of a channel that is closed it is told so.
   Receiver subscribe() const;
+  // What a message may have: ChannelOptions::message_bytes_max, or bytes_max if that is less. Of no channel: 0.
+  std::uint64_t message_bytes_max() const noexcept;
   void close() const;
   bool closed() const noexcept;
   ChannelStats stats() const;
@@ -252,10 +256,10 @@ class Receiver {
 
   class [[nodiscard]] Receive final : public detail::ReceiveOperation {
    public:
-    Receive(detail::ChannelState* channel, detail::ReceiverState* receiver, Duration bound)
-        : ReceiveOperation(channel, receiver, {&message_, 1}, bound) {}
+    Receive(detail::ChannelState* channel, detail::ReceiverState* receiver, Duration bound, std::uint64_t bytes_max)
+        : ReceiveOperation(channel, receiver, {&message_, 1}, bound, bytes_max) {}
     ~Receive() override { withdraw(); }
-    // kClosed, kTimedOut; broadcast: kLost.
+    // kClosed, kTimedOut, kTooLarge; broadcast: kLost.
     ChannelResult<Bytes> await_resume();
     // Parks the calling thread instead of a task. Never on a worker (asserted).
     ChannelResult<Bytes> block() {
@@ -268,8 +272,9 @@ class Receiver {
   };
   class [[nodiscard]] ReceiveMany final : public detail::ReceiveOperation {
    public:
-    ReceiveMany(detail::ChannelState* channel, detail::ReceiverState* receiver, std::span<Bytes> into, Duration bound)
-        : ReceiveOperation(channel, receiver, into, bound) {}
+    ReceiveMany(detail::ChannelState* channel, detail::ReceiverState* receiver, std::span<Bytes> into, Duration bound,
+                std::uint64_t bytes_max)
+        : ReceiveOperation(channel, receiver, into, bound, bytes_max) {}
     ~ReceiveMany() override { withdraw(); }
     // How many, at least one (none only if there was room for none).
     ChannelResult<std::size_t> await_resume() { return result(); }
@@ -279,15 +284,19 @@ class Receiver {
     }
   };
 
-  // Parks until there is a message.
-  Receive receive() const { return {channel_, state_, kForever}; }
-  Receive receive_for(Duration bound) const { return {channel_, state_, bound}; }
+  // Parks until there is a message. With `bytes_max`: a message that has more is not received; kTooLarge says its size, and it stays at its place. (Of a
+  // rendezvous: with its sender.)
+  Receive receive() const { return {channel_, state_, kForever, UINT64_MAX}; }
+  Receive receive_for(Duration bound, std::uint64_t bytes_max = UINT64_MAX) const { return {channel_, state_, bound, bytes_max}; }
   // Never parks.
   ChannelResult<Bytes> try_receive() const;
-  // As many as there are and fit, under one lock; parks until there is one. `into` must last as long as the operation.
-  ReceiveMany receive_many(std::span<Bytes> into) const { return {channel_, state_, into, kForever}; }
-  ReceiveMany receive_many_for(std::span<Bytes> into, Duration bound) const { return {channel_, state_, into, bound}; }
-  ChannelResult<std::size_t> try_receive_many(std::span<Bytes> into) const;
+  // As many as there are and fit, under one lock; parks until there is one. `into` must last as long as the operation. `bytes_max`: of all of them together;
+  // kTooLarge: the first one alone has more.
+  ReceiveMany receive_many(std::span<Bytes> into) const { return {channel_, state_, into, kForever, UINT64_MAX}; }
+  ReceiveMany receive_many_for(std::span<Bytes> into, Duration bound, std::uint64_t bytes_max = UINT64_MAX) const {
+    return {channel_, state_, into, bound, bytes_max};
+  }
+  ChannelResult<std::size_t> try_receive_many(std::span<Bytes> into, std::uint64_t bytes_max = UINT64_MAX) const;
 
   // Ready when a receive would not wait (there is a message, or the channel is closed).
   Waitable readable() const;

@@ -24,6 +24,7 @@
 #include "weft/error.hpp"
 #include "weft/fibers.hpp"
 #include "weft/fuel_pool.hpp"
+#include "weft/grant.hpp"
 #include "weft/host.hpp"
 #include "weft/module.hpp"
 #include "weft/process.hpp"
@@ -99,6 +100,8 @@ struct SpawnOptions {
   // The spawn is paid from it (kExhausted if it has not enough: spawn() never waits), and so are the process's threads (thread-spawn answers the guest with
   // an error then), their switches, and their waits and notifies (which cannot be refused: FuelPool::owe).
   FuelPool fuel{};
+  // What the process gets by name: at most 256. kBadArgument: two of one name, a name of no bytes or of more than 255, an end of no channel.
+  std::vector<Grant> grants{};
 };
 
 class Runtime {

@@ -9,6 +9,7 @@
 #include "weft/error.hpp"
 #include "weft/fibers.hpp"
 #include "weft/fuel_pool.hpp"
+#include "weft/grant.hpp"
 #include "weft/host.hpp"
 #include "weft/limits.hpp"
 #include "weft/link.hpp"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "process/guest_task.hpp"
+#include "process/together/society.hpp"
 
 namespace weft::process {
 namespace {
@@ -40,6 +41,7 @@ void receive(void* context, const weft_backtrace* backtrace) {
 Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program, SpawnOptions options,
                       std::weak_ptr<ProcessObserver> observer) {
   Environment& environment = *kept;
+  if (Result<void> checked = Society::check_grants(options.grants); !checked) return std::unexpected(std::move(checked.error()));
   if (!environment.table.reserve()) {
     return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.table.processes_max()) +
                                            " processes already; raise RuntimeOptions::processes_max");
@@ -55,7 +57,9 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
     if (threads) environment.threads.release();
   };
   const Priority priority = options.priority.value_or(program->spec.priority);
+  std::vector<Grant> grants = std::exchange(options.grants, {});
   auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options), std::move(observer));
+  Society::give_grants(*state, std::move(grants));
   auto task = GuestTask::create(state, priority);
   if (!task) {
     release();

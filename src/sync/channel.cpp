@@ -21,7 +21,7 @@ ChannelError failure_of(Attempted attempted) {
     case Attempt::kWouldWait:
       return {ChannelFailure::kWouldWait};
     case Attempt::kTooLarge:
-      return {ChannelFailure::kTooLarge};
+      return {.failure = ChannelFailure::kTooLarge, .bytes = attempted.moved};
     case Attempt::kOverLimit:
       return {ChannelFailure::kOverLimit};
     case Attempt::kLost:
@@ -65,8 +65,10 @@ Error to_error(ChannelError error) {
     case ChannelFailure::kClosed:
       return {ErrorKind::kCancelled, "channel: it is closed", {}};
     case ChannelFailure::kTooLarge:
-      return {
-          ErrorKind::kBadArgument, "channel: the message is too large for it; raise message_bytes_max, or send it in parts", {}};
+      return {ErrorKind::kBadArgument,
+              "channel: a message of " + std::to_string(error.bytes) +
+                  " bytes is too large; raise message_bytes_max or what the receiver takes, or send it in parts",
+              {}};
     case ChannelFailure::kOverLimit:
       return {ErrorKind::kExhausted,
               "channel: it holds as many bytes as it may; raise bytes_max, or use a bounded one, where senders wait",
@@ -164,7 +166,7 @@ bool ReceiveOperation::begin(const sync::Sleeper& sleeper) {
     return true;
   }
   Waiter* const waiter = new (waiter_.bytes) Waiter(sleeper);
-  if (settle(channel_->receive(receiver_, waiter, into_))) return true;
+  if (settle(channel_->receive(receiver_, waiter, into_, bytes_max_))) return true;
   // The handle may go while it waits; until this returns, it is there.
   channel_->retain();
   if (receiver_ != nullptr) receiver_->retain_state();
@@ -242,6 +244,7 @@ Receiver Sender::subscribe() const {
   channel_->add_receiver();
   return {channel_, channel_->place(nullptr)};
 }
+std::uint64_t Sender::message_bytes_max() const noexcept { return channel_ == nullptr ? 0 : channel_->message_bytes_max(); }
 void Sender::close() const {
   if (channel_ != nullptr) channel_->close();
 }
@@ -263,9 +266,9 @@ ChannelResult<Bytes> Receiver::try_receive() const {
   if (received) return message;
   return std::unexpected(received.error());
 }
-ChannelResult<std::size_t> Receiver::try_receive_many(std::span<Bytes> into) const {
+ChannelResult<std::size_t> Receiver::try_receive_many(std::span<Bytes> into, std::uint64_t bytes_max) const {
   if (channel_ == nullptr) return std::unexpected(ChannelError{ChannelFailure::kClosed});
-  return result_of(channel_->receive(state_, nullptr, into));
+  return result_of(channel_->receive(state_, nullptr, into, bytes_max));
 }
 Waitable Receiver::readable() const { return channel_ == nullptr ? Waitable() : channel_->readable(state_); }
 void Receiver::close() const {

@@ -29,7 +29,7 @@ class ChannelState {
 
   virtual sync::Attempted send(Waiter* waiter, std::span<Bytes> messages) = 0;
   virtual void cancel_send(Waiter& waiter) = 0;
-  virtual sync::Attempted receive(ReceiverState* receiver, Waiter* waiter, std::span<Bytes> into) = 0;
+  virtual sync::Attempted receive(ReceiverState* receiver, Waiter* waiter, std::span<Bytes> into, std::uint64_t bytes_max) = 0;
   // After a wake-up of one that was queued; kQueued: it still is.
   virtual sync::Attempted resume_receive(ReceiverState* receiver, Waiter& waiter) = 0;
   // Dropped: what it was handed goes back.
@@ -42,6 +42,7 @@ class ChannelState {
   virtual void close() = 0;
   virtual bool closed() const = 0;
   virtual ChannelStats stats() const = 0;
+  virtual std::uint64_t message_bytes_max() const noexcept = 0;
   // Another receiver's place, where `of` stands or, null, from now on. Null where receivers have none.
   virtual ReceiverState* place(ReceiverState* of) = 0;
 

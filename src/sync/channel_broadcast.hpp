@@ -56,6 +56,8 @@ class BasicBroadcast {
   BasicBroadcast(const BasicBroadcast&) = delete;
   BasicBroadcast& operator=(const BasicBroadcast&) = delete;
 
+  const ChannelRules& rules() const { return rules_; }
+
   // A receiver from now on; or, `of` given, one that stands where that one does.
   void join(BroadcastCursor& cursor, const BroadcastCursor* of) {
     ShortLock lock(mutex_);
@@ -79,7 +81,7 @@ class BasicBroadcast {
     const std::size_t asked = count;
     count = 0;
     while (count < asked && messages[count].size() <= rules_.message_bytes_max) ++count;
-    if (count == 0 && asked != 0) return {Attempt::kTooLarge};
+    if (count == 0 && asked != 0) return {Attempt::kTooLarge, messages[0].size()};
 
     ShortLock lock(mutex_);
     if (closed_) return {Attempt::kClosed};
@@ -98,7 +100,8 @@ class BasicBroadcast {
     return {how, moved};
   }
 
-  Attempted receive(BroadcastCursor& cursor, Waiter* waiter, Message* into, std::size_t room, Effects& effects) {
+  Attempted receive(BroadcastCursor& cursor, Waiter* waiter, Message* into, std::size_t room, uint64_t bytes_max,
+                    Effects& effects) {
     ShortLock lock(mutex_);
     if (cursor.next_ < tail_) {
       const uint64_t lost = tail_ - cursor.next_;
@@ -110,6 +113,12 @@ class BasicBroadcast {
     std::size_t moved = 0;
     while (moved < room && cursor.next_ < head()) {
       Slot& slot = ring_[cursor.next_ - tail_];
+      const uint64_t size = slot.message.size();
+      if (size > bytes_max) {
+        if (moved == 0) return {Attempt::kTooLarge, static_cast<std::size_t>(size)};
+        break;
+      }
+      bytes_max -= size;
       ++cursor.next_;
       if (--slot.unread != 0) {
         into[moved++] = slot.message;
@@ -128,6 +137,7 @@ class BasicBroadcast {
         how = Attempt::kWouldWait;
       } else {
         waiter->sends = false;
+        waiter->bytes_max = bytes_max;
         queue(waiting_, *waiter, into, room, 0);
         how = Attempt::kQueued;
       }

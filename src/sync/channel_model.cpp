@@ -16,7 +16,8 @@ using namespace testing;
 
 struct Note {
   int value = 0;
-  std::size_t size() const { return 0; }
+  std::size_t bytes = 0;
+  std::size_t size() const { return bytes; }
 };
 using Queue = BasicChannelQueue<ModelSleeper, Note>;
 using Effects = Queue::Effects;
@@ -64,7 +65,8 @@ struct World : Abandonable {
     for (; count > 0 && (received.empty() || received.back() != last); --count) {
       Note note;
       Waiter& waiter = waiters[who].make(ModelSleeper(people[who]));
-      const Attempted attempted = with_effects([&](Effects& effects) { return queue.receive(&waiter, &note, 1, effects); });
+      const Attempted attempted =
+          with_effects([&](Effects& effects) { return queue.receive(&waiter, &note, 1, UINT64_MAX, effects); });
       bool got = attempted.how == Attempt::kMoved;
       if (attempted.how == Attempt::kQueued && sleep(who) == ChannelWait::kDone) {
         with_effects([&](Effects& effects) { queue.accept(waiter, effects); });
@@ -79,11 +81,47 @@ struct World : Abandonable {
     }
     people[who].release();
   }
+  // Takes `limit` bytes at most, and more once it is told that the next message has more. `keeps`: the channel is told of the limit.
+  void receive_small(int who, int count, std::size_t limit, bool keeps) {
+    const std::size_t least = limit;
+    while (count > 0) {
+      Note note;
+      Waiter& waiter = waiters[who].make(ModelSleeper(people[who]));
+      Attempted attempted =
+          with_effects([&](Effects& effects) { return queue.receive(&waiter, &note, 1, keeps ? limit : UINT64_MAX, effects); });
+      if (attempted.how == Attempt::kQueued) {
+        switch (sleep(who)) {
+          case ChannelWait::kDone:
+            with_effects([&](Effects& effects) { queue.accept(waiter, effects); });
+            attempted = {Attempt::kMoved, waiter.moved};
+            break;
+          case ChannelWait::kTooLarge:
+            attempted = {Attempt::kTooLarge, static_cast<std::size_t>(waiter.too_large)};
+            break;
+          default:
+            attempted = {Attempt::kClosed};
+        }
+      }
+      waiters[who].end();
+      if (attempted.how == Attempt::kTooLarge) {
+        check(attempted.moved > limit, "it fits");
+        limit = attempted.moved;
+        continue;
+      }
+      if (attempted.how == Attempt::kClosed) break;
+      check(note.size() <= limit, "more was received than fits");
+      received.push_back(note.value);
+      limit = least;
+      --count;
+    }
+    people[who].release();
+  }
   // A receiver that is dropped as soon as it waits, whether it was handed something or not.
   void receive_and_drop(int who, bool gives_back) {
     Note note;
     Waiter& waiter = waiters[who].make(ModelSleeper(people[who]));
-    const Attempted attempted = with_effects([&](Effects& effects) { return queue.receive(&waiter, &note, 1, effects); });
+    const Attempted attempted =
+        with_effects([&](Effects& effects) { return queue.receive(&waiter, &note, 1, UINT64_MAX, effects); });
     if (attempted.how == Attempt::kQueued) {
       if (gives_back || waiter.state() == ChannelWait::kQueued) {
         with_effects([&](Effects& effects) { queue.cancel_receive(waiter, effects); });
@@ -162,14 +200,15 @@ Outcome explore_drop(std::size_t capacity, bool gives_back) {
       world->receive(2, 1);
       Effects effects;
       Note note;
-      while (world->received.size() < 2 && world->queue.receive(nullptr, &note, 1, effects).how == Attempt::kMoved) {
+      while (world->received.size() < 2 && world->queue.receive(nullptr, &note, 1, UINT64_MAX, effects).how == Attempt::kMoved) {
         world->received.push_back(note.value);
       }
     });
     run.at_end([world] {
       Effects effects;
       Note note;
-      while (world->queue.receive(nullptr, &note, 1, effects).how == Attempt::kMoved) world->received.push_back(note.value);
+      while (world->queue.receive(nullptr, &note, 1, UINT64_MAX, effects).how == Attempt::kMoved)
+        world->received.push_back(note.value);
       check(world->received.size() == 2 && world->received[0] + world->received[1] == 3, "a message was lost");
       world->check_end();
     });
@@ -201,8 +240,48 @@ TEST_P(ChannelModel, ASenderThatGivesUpLetsTheNextOneGo) {
     run.at_end([world] {
       Effects effects;
       Note note;
-      while (world->queue.receive(nullptr, &note, 1, effects).how == Attempt::kMoved) world->received.push_back(note.value);
+      while (world->queue.receive(nullptr, &note, 1, UINT64_MAX, effects).how == Attempt::kMoved)
+        world->received.push_back(note.value);
       check(static_cast<int>(world->received.size()) == world->sent, "sent and not received, or the other way round");
+      world->check_end();
+    });
+  }));
+}
+
+// Messages beyond what a receiver takes stay until it takes more, also those that come while it waits. Without telling the channel: the canary.
+Outcome explore_small(std::size_t capacity, bool keeps) {
+  return explore({.preemptions_max = 3}, [=](Scenario& run) {
+    const auto world = make_world<World>(ChannelRules{.capacity = capacity});
+    run.thread([world] { world->send(0, {{1, 3}, {2, 10}, {3, 1}}); });
+    run.thread([world, keeps] { world->receive_small(1, 3, 4, keeps); });
+    run.at_end([world] {
+      check(world->received == std::vector<int>{1, 2, 3}, "lost, or out of order");
+      world->check_end();
+    });
+  });
+}
+
+TEST_P(ChannelModel, WhatDoesNotFitStaysAtItsPlace) { expect_passed(explore_small(GetParam(), true)); }
+TEST_P(ChannelModel, FindsALimitThatIsNotKept) { EXPECT_FALSE(explore_small(GetParam(), false).passed); }
+
+// What a receiver that is dropped gives back does not fit one that waits.
+TEST_P(ChannelModel, WhatComesBackIsNotForcedOnAnybody) {
+  expect_passed(explore({.preemptions_max = 2}, [](Scenario& run) {
+    const auto world = make_world<World>(ChannelRules{.capacity = GetParam()});
+    run.thread([world] { world->receive_and_drop(0, true); });
+    run.thread([world] {
+      world->send(1, {{1, 10}});
+      Effects effects;
+      world->queue.close(effects);
+    });
+    run.thread([world] { world->receive_small(2, 2, 4, true); });
+    run.at_end([world] {
+      Effects effects;
+      Note note;
+      while (world->queue.receive(nullptr, &note, 1, UINT64_MAX, effects).how == Attempt::kMoved) {
+        world->received.push_back(note.value);
+      }
+      check(world->received == std::vector<int>{1}, "a message was lost");
       world->check_end();
     });
   }));
@@ -230,14 +309,18 @@ struct BroadcastWorld : Abandonable {
   std::vector<int> received[2];
   uint64_t lost[2] = {0, 0};
 
-  void receive(int who, std::size_t count) {
+  // With at most `least` bytes at first.
+  void receive(int who, std::size_t count, std::size_t least = 100) {
+    std::size_t limit = least;
     while (received[who].size() + lost[who] < count) {
       Note note;
       Waiter& waiter = waiters[who].make(ModelSleeper(people[who]));
       for (;;) {
         Broadcast::Effects effects;
-        const Attempted attempted = broadcast.receive(cursors[who], &waiter, &note, 1, effects);
+        const Attempted attempted = broadcast.receive(cursors[who], &waiter, &note, 1, limit, effects);
+        check(note.size() <= limit, "more was received than fits");
         if (attempted.how == Attempt::kMoved) received[who].push_back(note.value);
+        limit = attempted.how == Attempt::kTooLarge ? attempted.moved : least;
         if (attempted.how == Attempt::kLost) lost[who] += attempted.moved;
         if (attempted.how != Attempt::kQueued) break;
         effects.wakes.wake_all();
@@ -273,6 +356,18 @@ TEST(BroadcastModel, EverybodyGetsEverything) {
       for (const auto& received : world->received) check(received == std::vector<int>{1, 2}, "lost, or out of order");
       check(world->broadcast.counts().common.messages == 0, "what all have got is still there");
       for (const auto& waiter : world->waiters) check(waiter.untouched(), "a waiter was touched after its end");
+      for (int who = 0; who < 2; ++who) world->leave(who);
+    });
+  }));
+}
+
+TEST(BroadcastModel, WhatDoesNotFitStaysForThatReceiver) {
+  expect_passed(explore({.preemptions_max = 2}, [](Scenario& run) {
+    const auto world = make_world<BroadcastWorld>(false);
+    for (int who = 0; who < 2; ++who) run.thread([world, who] { world->receive(who, 2, who == 0 ? 4 : 100); });
+    run.thread([world] { world->send({{1, 10}, {2, 1}}); });
+    run.at_end([world] {
+      for (const auto& received : world->received) check(received == std::vector<int>{1, 2}, "lost, or out of order");
       for (int who = 0; who < 2; ++who) world->leave(who);
     });
   }));

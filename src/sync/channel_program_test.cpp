@@ -39,13 +39,24 @@ int value_of(const Bytes& bytes) { return std::stoi(std::string(bytes.text().sub
 
 struct PlainQueue {
   ChannelOptions options;
-  std::deque<std::pair<int, std::uint64_t>> messages;  // and what each counts for
+  struct Entry {
+    int value;
+    std::uint64_t size;
+    std::uint64_t cost;
+  };
+  std::deque<Entry> messages;
   bool closed = false;
 
   std::uint64_t bytes() const {
     std::uint64_t sum = 0;
-    for (const auto& message : messages) sum += message.second;
+    for (const Entry& message : messages) sum += message.cost;
     return sum;
+  }
+  // How many of the first `most` have `limit` bytes together.
+  std::size_t fit(std::size_t most, std::uint64_t limit) const {
+    std::size_t count = 0;
+    for (; count < std::min(most, messages.size()) && messages[count].size <= limit; ++count) limit -= messages[count].size;
+    return count;
   }
   // nullopt: it is in.
   std::optional<ChannelFailure> send(int value, std::size_t size) {
@@ -59,7 +70,7 @@ struct PlainQueue {
     if (messages.size() >= room || bytes() + cost > options.bytes_max) {
       return options.kind == ChannelKind::kUnbounded ? ChannelFailure::kOverLimit : ChannelFailure::kWouldWait;
     }
-    messages.emplace_back(value, cost);
+    messages.push_back({value, size, cost});
     closed = options.kind == ChannelKind::kOneshot;
     return std::nullopt;
   }
@@ -91,15 +102,19 @@ TEST_F(ChannelProgramTest, AgreesWithAPlainQueue) {
         plain.closed = true;
       } else {
         std::vector<Bytes> into(1 + rng.below(5));
-        const ChannelResult<std::size_t> received = ends.receiver.try_receive_many(into);
-        const std::size_t expected = std::min(into.size(), plain.messages.size());
-        if (expected == 0) {
+        const std::uint64_t limit = rng.one_in(2) ? UINT64_MAX : rng.below(400);
+        const ChannelResult<std::size_t> received = ends.receiver.try_receive_many(into, limit);
+        const std::size_t expected = plain.fit(into.size(), limit);
+        if (expected == 0 && !plain.messages.empty()) {
+          ASSERT_FALSE(received);
+          ASSERT_EQ(received.error(), (ChannelError{.failure = ChannelFailure::kTooLarge, .bytes = plain.messages.front().size}));
+        } else if (expected == 0) {
           ASSERT_FALSE(received);
           ASSERT_EQ(received.error().failure, plain.closed ? ChannelFailure::kClosed : ChannelFailure::kWouldWait);
         } else {
           ASSERT_EQ(*received, expected);
           for (std::size_t i = 0; i < expected; ++i) {
-            ASSERT_EQ(value_of(into[i]), plain.messages.front().first);
+            ASSERT_EQ(value_of(into[i]), plain.messages.front().value);
             plain.messages.pop_front();
           }
         }
@@ -178,7 +193,14 @@ Task<void> random_receiver(Receiver from, Ledger* ledger, std::uint64_t seed) {
     const Duration bound = rng.one_in(2) ? kForever : Duration(150us);
     if (rng.one_in(3)) {
       std::vector<Bytes> into(1 + rng.below(5));
-      const ChannelResult<std::size_t> received = co_await from.receive_many_for(into, bound);
+      const std::uint64_t limit = rng.one_in(2) ? UINT64_MAX : 10 + rng.below(300);
+      const ChannelResult<std::size_t> received = co_await from.receive_many_for(into, bound, limit);
+      std::uint64_t bytes = 0;
+      for (std::size_t i = 0; i < received.value_or(0); ++i) bytes += into[i].size();
+      EXPECT_LE(bytes, limit);
+      if (!received && received.error().failure == ChannelFailure::kTooLarge) {
+        EXPECT_GT(received.error().bytes, limit);
+      }
       for (std::size_t i = 0; i < received.value_or(0); ++i) ledger->note_received(value_of(into[i]));
       if (!received) failure = received.error().failure;
     } else if (rng.one_in(3)) {

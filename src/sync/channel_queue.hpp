@@ -8,6 +8,9 @@
 //   a receiver waits  ⇒  nothing is in the ring, none was returned, and no sender waits
 //   a sender waits    ⇒  its first message does not fit, or others wait before it (nobody overtakes those who wait)
 //
+// A receiver may say how many bytes it takes. A message with more is never moved: where it would be, the receiver's wait is over instead
+// (kTooLarge), and the message goes on to whoever is next: another receiver, the ring, or its sender, who keeps it.
+//
 // Whoever makes room fills it from those who wait, in their order. Whoever is done is taken out of its list, and its state word is the last
 // thing touched; it is woken after the lock is let go.
 //
@@ -16,7 +19,7 @@
 // and not taken yet is unsettled; as long as there is any, a closed channel is not empty: receivers wait until it is taken, or comes back.
 //
 //   ChannelWaiter:   kIdle ──send/receive──▶ kQueued ──moved──▶ kDone
-//                      ▲                       │ │
+//                      ▲                       │ │ └──message too large──▶ kTooLarge
 //                      └───────cancel──────────┘ └──close──▶ kClosed
 //
 // Template over the sleeper and the message, so that the model checker runs this very code (channel_model.cpp). A message has a
@@ -55,13 +58,15 @@ class BasicChannelQueue {
   BasicChannelQueue(const BasicChannelQueue&) = delete;
   BasicChannelQueue& operator=(const BasicChannelQueue&) = delete;
 
+  const ChannelRules& rules() const { return rules_; }
+
   // Moves as many as there is room for. `waiter` null: never waits. kQueued: the waiter says when the rest has been moved, and `messages`
   // stays where it is until then, or until it is cancelled.
   Attempted send(Waiter* waiter, Message* messages, std::size_t count, Effects& effects) {
     const std::size_t asked = count;
     count = 0;
     while (count < asked && messages[count].size() <= rules_.message_bytes_max) ++count;
-    if (count == 0 && asked != 0) return {Attempt::kTooLarge};
+    if (count == 0 && asked != 0) return {Attempt::kTooLarge, messages[0].size()};
 
     ShortLock lock(mutex_);
     if (closed_) return {Attempt::kClosed};
@@ -77,17 +82,20 @@ class BasicChannelQueue {
     return {how, moved};
   }
 
-  // Moves as many as there are, at most `room`. The same.
-  Attempted receive(Waiter* waiter, Message* into, std::size_t room, Effects& effects) {
+  // Moves as many as there are, at most `room`, and at most `bytes_max` bytes of them. The same. kTooLarge: the first one alone has more.
+  Attempted receive(Waiter* waiter, Message* into, std::size_t room, uint64_t bytes_max, Effects& effects) {
     ShortLock lock(mutex_);
-    const std::size_t moved = pull(into, room, effects);
+    uint64_t too_large = 0;
+    const std::size_t moved = pull(into, room, bytes_max, too_large, effects);
     Attempt how = Attempt::kMoved;
+    if (moved == 0 && too_large != 0) return {Attempt::kTooLarge, static_cast<std::size_t>(too_large)};
     if (moved == 0 && room != 0) {
       if (over()) {
         how = Attempt::kClosed;
       } else if (waiter == nullptr) {
         how = Attempt::kWouldWait;
       } else {
+        waiter->bytes_max = bytes_max;
         queue(receivers_, *waiter, into, room, 0);
         how = Attempt::kQueued;
       }
@@ -129,6 +137,7 @@ class BasicChannelQueue {
     waiter.moved = 0;
     while (!returned_.empty() && !receivers_.empty()) {
       Waiter& next = *receivers_.front();
+      if (refuses(next, returned_.front().message, effects)) continue;
       next.ticket = returned_.front().ticket;
       next.messages[next.moved++] = take_returned();
       ++received_;
@@ -214,8 +223,10 @@ class BasicChannelQueue {
     std::size_t moved = 0;
     while (moved < count && !closed_) {
       if (Waiter* const receiver = receivers_.front()) {
+        if (refuses(*receiver, messages[moved], effects)) continue;
         receiver->ticket = next_ticket_;
-        const std::size_t many = rules_.once ? 1 : std::min(count - moved, receiver->count);
+        const std::size_t most = rules_.once ? 1 : std::min(count - moved, receiver->count);
+        const std::size_t many = how_many(most, receiver->bytes_max, [&](std::size_t i) { return messages[moved + i].size(); });
         for (std::size_t i = 0; i < many; ++i) receiver->messages[i] = std::move(messages[moved + i]);
         receiver->moved = many;
         next_ticket_ += many;
@@ -234,16 +245,27 @@ class BasicChannelQueue {
     return moved;
   }
 
-  std::size_t pull(Message* into, std::size_t room, Effects& effects) WEFT_REQUIRES(mutex_) {
+  // `too_large`: if the next one is, its size.
+  std::size_t pull(Message* into, std::size_t room, uint64_t bytes_max, uint64_t& too_large, Effects& effects)
+      WEFT_REQUIRES(mutex_) {
     std::size_t moved = 0;
+    const auto fits_still = [&](const Message& next) {
+      too_large = next.size() > bytes_max ? next.size() : 0;
+      return too_large == 0;
+    };
     while (moved < room) {
       if (!returned_.empty()) {
+        if (!fits_still(returned_.front().message)) break;
+        bytes_max -= returned_.front().message.size();
         into[moved++] = take_returned();
       } else if (!ring_.empty()) {
-        const std::size_t many = std::min(room - moved, ring_.size());
+        if (!fits_still(ring_.front())) break;
+        const std::size_t many =
+            how_many(std::min(room - moved, ring_.size()), bytes_max, [&ring = ring_](std::size_t i) { return ring[i].size(); });
         uint64_t cost = 0;
         for (const std::size_t end = moved + many; moved < end; ++moved) {
           cost += cost_of(ring_.front());
+          bytes_max -= ring_.front().size();
           ring_.pop_front(into[moved]);
         }
         bytes_ -= cost;
@@ -251,7 +273,11 @@ class BasicChannelQueue {
         refill(effects);
       } else if (Waiter* const sender = senders_.front()) {
         // Rendezvous: it is met where it stands.
-        into[moved++] = std::move(sender->messages[sender->moved++]);
+        Message& next = sender->messages[sender->moved];
+        if (!fits_still(next)) break;
+        bytes_max -= next.size();
+        into[moved++] = std::move(next);
+        ++sender->moved;
         ++next_ticket_;
         ++sent_;
         if (sender->moved == sender->count) finish(*sender, ChannelWait::kDone, effects);
@@ -261,6 +287,22 @@ class BasicChannelQueue {
     }
     received_ += moved;
     return moved;
+  }
+
+  // The first `most` of what `size_of` tells of, or fewer, that have `bytes_max` together; at least one, which fits.
+  template <class SizeOf>
+  static std::size_t how_many(std::size_t most, uint64_t bytes_max, const SizeOf& size_of) {
+    if (bytes_max == UINT64_MAX) return most;
+    std::size_t many = 0;
+    for (uint64_t left = bytes_max; many < most && size_of(many) <= left; ++many) left -= size_of(many);
+    return many;
+  }
+  // The message is more than this receiver takes: its wait is over.
+  bool refuses(Waiter& receiver, const Message& message, Effects& effects) WEFT_REQUIRES(mutex_) {
+    if (message.size() <= receiver.bytes_max) return false;
+    receiver.too_large = message.size();
+    finish(receiver, ChannelWait::kTooLarge, effects);
+    return true;
   }
 
   // Those who wait go on as far as there is room.

@@ -58,9 +58,9 @@ class QueueChannel final : public ChannelState {
     queue_.cancel_send(waiter, effects);
     apply(effects);
   }
-  Attempted receive(ReceiverState*, Waiter* waiter, std::span<Bytes> into) override {
+  Attempted receive(ReceiverState*, Waiter* waiter, std::span<Bytes> into, uint64_t bytes_max) override {
     Effects effects;
-    const Attempted attempted = queue_.receive(waiter, into.data(), into.size(), effects);
+    const Attempted attempted = queue_.receive(waiter, into.data(), into.size(), bytes_max, effects);
     apply(effects);
     return attempted;
   }
@@ -74,6 +74,8 @@ class QueueChannel final : public ChannelState {
       }
       case ChannelWait::kClosed:
         return {Attempt::kClosed};
+      case ChannelWait::kTooLarge:
+        return {Attempt::kTooLarge, static_cast<std::size_t>(waiter.too_large)};
       default:
         return {Attempt::kQueued};
     }
@@ -105,6 +107,8 @@ class QueueChannel final : public ChannelState {
   bool closed() const override { return queue_.closed(); }
   ChannelStats stats() const override { return stats_of(queue_.counts(), senders(), receivers()); }
   ReceiverState* place(ReceiverState*) override { return nullptr; }
+
+  std::uint64_t message_bytes_max() const noexcept override { return queue_.rules().message_bytes_max; }
 
   bool is_readable() const { return queue_.readable(); }
   bool is_writable() const { return queue_.writable(); }
@@ -140,15 +144,16 @@ class BroadcastChannel final : public ChannelState {
     return attempted;
   }
   void cancel_send(Waiter& waiter) override { cancel_receive(waiter); }
-  Attempted receive(ReceiverState* receiver, Waiter* waiter, std::span<Bytes> into) override {
+  Attempted receive(ReceiverState* receiver, Waiter* waiter, std::span<Bytes> into, uint64_t bytes_max) override {
     Effects effects;
-    const Attempted attempted = broadcast_.receive(static_cast<Place&>(*receiver), waiter, into.data(), into.size(), effects);
+    const Attempted attempted =
+        broadcast_.receive(static_cast<Place&>(*receiver), waiter, into.data(), into.size(), bytes_max, effects);
     apply(effects);
     return attempted;
   }
   Attempted resume_receive(ReceiverState* receiver, Waiter& waiter) override {
     if (waiter.state() == ChannelWait::kQueued) return {Attempt::kQueued};
-    return receive(receiver, &waiter, {waiter.messages, waiter.count});
+    return receive(receiver, &waiter, {waiter.messages, waiter.count}, waiter.bytes_max);
   }
   void cancel_receive(Waiter& waiter) override { (void)expire_receive(waiter); }
   bool expire_receive(Waiter& waiter) override {
@@ -183,6 +188,8 @@ class BroadcastChannel final : public ChannelState {
     broadcast_.join(*made, static_cast<Place*>(of));
     return made;
   }
+
+  std::uint64_t message_bytes_max() const noexcept override { return broadcast_.rules().message_bytes_max; }
 
   bool is_writable() const { return broadcast_.writable(); }
 

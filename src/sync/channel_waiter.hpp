@@ -15,10 +15,11 @@
 namespace weft::sync {
 
 enum class ChannelWait : uint8_t {
-  kIdle,    // not waiting
-  kQueued,  // in the channel's list
-  kDone,    // over: its messages have been moved (a receiver of a broadcast: worth another look)
-  kClosed,  // over: the channel was closed
+  kIdle,      // not waiting
+  kQueued,    // in the channel's list
+  kDone,      // over: its messages have been moved (a receiver of a broadcast: worth another look)
+  kClosed,    // over: the channel was closed
+  kTooLarge,  // over: a receiver's next message has more bytes than it takes; it stays where it is
 };
 
 // A send or receive that waits. It lies where its operation does.
@@ -32,7 +33,9 @@ struct ChannelWaiter : base::ListHook<struct ChannelWaiterLink> {
   std::size_t count = 0;
   std::size_t moved = 0;
   bool sends = false;
-  uint64_t ticket = 0;  // of the first message that a receiver was handed: its place among all that have left
+  uint64_t ticket = 0;              // of the first message that a receiver was handed: its place among all that have left
+  uint64_t bytes_max = UINT64_MAX;  // a receiver's: what it takes at once, all messages together
+  uint64_t too_large = 0;           // kTooLarge: the message's size
   // Written under the channel's lock; read by the owner without it. Release when it leaves kQueued, partner of the acquire in state(): it is the
   // last touch, and publishes the messages.
   base::atomic<ChannelWait> word{ChannelWait::kIdle};
@@ -46,7 +49,7 @@ enum class Attempt : uint8_t {
   kQueued,
   kWouldWait,
   kClosed,
-  kTooLarge,
+  kTooLarge,  // `moved` says how many bytes the message has
   kOverLimit,
   kLost,  // `moved` says how many
 };

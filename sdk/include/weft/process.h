@@ -1,4 +1,4 @@
-// Messages, links, monitors and names: how the processes of one runtime work together, as in Erlang.
+// Messages, links, monitors, names and grants: how the processes of one runtime work together, as in Erlang.
 //
 //   int64_t printer = weft_whereis("printer", 7);
 //   weft_send(printer, 1, "hello", 5, -1);
@@ -13,7 +13,7 @@
 //
 // Errors are the numbers of <errno.h> in WASI. Functions that answer with an id answer with -errno instead; the others with errno itself, 0: done. A pointer
 // to what is not memory of the program ends the process with a trap; no other argument does harm.
-//   EAGAIN 6  EEXIST 20  EINVAL 28  EMSGSIZE 35  ENOENT 44  ENOSPC 51  ESRCH 71  ETIMEDOUT 73
+//   EAGAIN 6  EBADF 8  EDQUOT 19  EEXIST 20  EINVAL 28  EMFILE 33  EMSGSIZE 35  ENOENT 44  ENOSPC 51  EPERM 63  ESRCH 71  ETIMEDOUT 73
 #ifndef WEFT_PROCESS_H
 #define WEFT_PROCESS_H
 
@@ -126,6 +126,27 @@ int weft_unregister_name(const char* name, uint32_t name_size);
 // Who has it, or -ESRCH.
 WEFT_PROCESS_IMPORT("whereis")
 int64_t weft_whereis(const char* name, uint32_t name_size);
+
+// ---- handles and grants ----
+//
+// Handles are numbers of their own in each process, at most 256: ends of channels, locks, subscriptions, events, wait sets. They go with the process.
+
+// The handle of what the host, or another process, has given this one under that name; asked again: the same. -ENOENT: there is no such grant. -EMFILE
+WEFT_PROCESS_IMPORT("granted")
+int weft_granted(const char* name, uint32_t name_size);
+
+// Gives what is behind a handle of one's own to another process, under a name of 1 to 255 bytes. Of a channel the other one gets an end of its own (a receiver of
+// a broadcast: one that has received what this one had); locks, subscriptions and events are shared. The own handle stays.
+//   ESRCH      there is no such process            EBADF    there is no such handle
+//   EEXIST     it has a grant of that name         ENOSPC   it has 256 grants
+//   EINVAL     the name is none, or it is a wait set
+WEFT_PROCESS_IMPORT("grant")
+int weft_grant(int64_t process, const char* name, uint32_t name_size, int handle);
+
+// Gives a handle back; and the grant, if it was granted. Not a lock's: weft/lock.h.
+//   EBADF      there is no such handle             EPERM    it is a lock's
+WEFT_PROCESS_IMPORT("drop")
+int weft_drop(int handle);
 
 #ifdef __cplusplus
 }

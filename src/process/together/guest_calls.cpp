@@ -10,6 +10,8 @@ namespace weft::process {
 HostFunctions guest_calls(const HostFunctions& unless_in) {
   HostFunctions all;
   define_process_calls(all);
+  define_grant_calls(all);
+  define_channel_calls(all);
   define_lock_calls(all);
   define_topic_calls(all);
   const auto taken = [&unless_in](const HostFunctions::Function& one) {

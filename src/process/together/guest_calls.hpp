@@ -1,4 +1,4 @@
-// What the import modules weft_process, weft_lock and weft_topic share (docs/guide/messages.md; headers for guests in sdk/include/weft).
+// What the import modules weft_process, weft_channel, weft_lock and weft_topic share (docs/guide/messages.md; headers for guests in sdk/include/weft).
 //
 // Their functions answer 0 or an errno of WASI, those that answer with an id or a handle -errno instead. They trap for one thing only: a pointer to what is not
 // memory of the guest. What a guest points to is checked, then copied once; after every wait it is looked up anew, since memory may have moved.
@@ -23,12 +23,14 @@ inline constexpr std::int32_t kAccess = 2;
 inline constexpr std::int32_t kAgain = 6;
 inline constexpr std::int32_t kBadHandle = 8;
 inline constexpr std::int32_t kDeadlock = 16;
+inline constexpr std::int32_t kQuota = 19;
 inline constexpr std::int32_t kExists = 20;
 inline constexpr std::int32_t kInvalid = 28;
 inline constexpr std::int32_t kTooManyHandles = 33;
 inline constexpr std::int32_t kMessageSize = 35;
 inline constexpr std::int32_t kNotFound = 44;
 inline constexpr std::int32_t kNoSpace = 51;
+inline constexpr std::int32_t kOverflow = 61;
 inline constexpr std::int32_t kOwnerDied = 62;
 inline constexpr std::int32_t kNotPermitted = 63;
 inline constexpr std::int32_t kPipe = 64;
@@ -39,8 +41,10 @@ inline constexpr std::int32_t kTimedOut = 73;
 // All of them, but for those that `unless_in` has: an embedder's own go first.
 HostFunctions guest_calls(const HostFunctions& unless_in);
 
-// Each adds its import module.
+// Each adds its import module, or its functions to one.
 void define_process_calls(HostFunctions& functions);
+void define_grant_calls(HostFunctions& functions);
+void define_channel_calls(HostFunctions& functions);
 void define_lock_calls(HostFunctions& functions);
 void define_topic_calls(HostFunctions& functions);
 

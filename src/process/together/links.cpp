@@ -200,10 +200,12 @@ Bereaved Society::leave(Process::State& process) {
   Bereaved bereaved;
   std::vector<std::string> names;
   std::unordered_map<std::int32_t, std::shared_ptr<Shareable>> handles;
+  std::map<std::string, std::shared_ptr<Shareable>, std::less<>> grants;
   {
     base::Lock lock(peer->mutex);
     peer->ended = true;
     handles.swap(peer->handles);
+    grants.swap(peer->grants);
     bereaved.killed_by = std::move(peer->killed_by);
     bereaved.links.swap(peer->links);
     bereaved.monitors.swap(peer->monitors);
@@ -212,6 +214,9 @@ Bereaved Society::leave(Process::State& process) {
   }
   peer->mailbox->close();
   for (const auto& [handle, what] : handles) what->process_gone(process.id);
+  // Before the end is published: who joins it finds its channels closed.
+  handles.clear();
+  grants.clear();
   if (!names.empty()) {
     base::Lock lock(names_mutex_);
     for (const std::string& name : names) {

@@ -43,6 +43,8 @@ class LockState final : public process::Shareable {
   bool release(ProcessId owner, bool died = false);
   bool holds(ProcessId owner) const;
   void process_gone(ProcessId process) override;
+  // A process that closed it while one of its threads is about to get it would hold it unknown to anybody.
+  bool may_be_dropped() const override { return false; }
   LockStats stats() const;
 
  private:

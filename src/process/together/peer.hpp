@@ -1,4 +1,4 @@
-// Peer: what a process is to others: its mailbox, links, monitors and names. Made when one of these is first used.
+// Peer: what a process is to others: its mailbox, links, monitors, names, handles and grants. Made when one of these is first used.
 //
 // Locks: two peers are locked together in the order of their processes' ids; a mailbox's lock may be taken under a peer's, and nothing else. Nobody is woken,
 // killed or called under one.
@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -41,6 +42,7 @@ class Peer {
   std::unordered_map<MonitorId, Watcher> watchers WEFT_GUARDED_BY(mutex);    // of others, on it
   std::vector<std::string> names WEFT_GUARDED_BY(mutex);
   std::unordered_map<std::int32_t, std::shared_ptr<Shareable>> handles WEFT_GUARDED_BY(mutex);
+  std::map<std::string, std::shared_ptr<Shareable>, std::less<>> grants WEFT_GUARDED_BY(mutex);  // by name, with a handle or not
 };
 
 // Whom the end of a process concerns.

@@ -1,4 +1,4 @@
-// What guests hold by handles: locks, subscriptions. And ByName, where those are found that have a name.
+// What guests hold by handles: locks, subscriptions, ends of channels, wait sets, events. And ByName, where those are found that have a name.
 #pragma once
 
 #include <algorithm>
@@ -22,6 +22,10 @@ class Shareable {
   virtual ~Shareable() = default;
   // A process that had it has ended. Any thread, no lock held.
   virtual void process_gone(ProcessId) {}
+  // What another process gets that is granted this. Null: this very one. Any thread.
+  virtual std::shared_ptr<Shareable> for_another() const { return nullptr; }
+  virtual bool may_be_granted() const { return true; }
+  virtual bool may_be_dropped() const { return true; }
 };
 
 // Finds or makes things by name. They live as long as somebody has them; whatever is gone is forgotten when room is wanted. Any thread.

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
@@ -16,6 +17,7 @@
 #include "process/together/peer.hpp"
 #include "process/together/shareable.hpp"
 #include "weft/error.hpp"
+#include "weft/grant.hpp"
 #include "weft/process.hpp"
 
 namespace weft {
@@ -68,7 +70,19 @@ class Society {
   static constexpr std::size_t kHandlesMax = 256;
   static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what);
   static std::shared_ptr<Shareable> find_handle(Process::State& process, std::int32_t handle);
-  static bool remove_handle(Process::State& process, std::int32_t handle);
+  // Gives it up, and the name under which it was granted. 0 or an errno: it may not be dropped, or there is none.
+  static std::int32_t drop_handle(Process::State& process, std::int32_t handle);
+
+  // Things that a process was given under names: weft/grant.hpp.
+  static constexpr std::size_t kGrantsMax = 256;
+  // kBadArgument, before anything is done.
+  static Result<void> check_grants(const std::vector<Grant>& grants);
+  // To a process that has just been made. They were checked.
+  static void give_grants(Process::State& process, std::vector<Grant> grants);
+  // The handle of what it was granted under that name, or -errno.
+  static std::int32_t granted(Process::State& process, std::string_view name);
+  // 0 or an errno.
+  static std::int32_t grant(Process::State& to, std::string_view name, std::shared_ptr<Shareable> what);
 
   // By the Process::State. First the process leaves: its mailbox closes, its names and handles go. Once its status is there, others are told.
   Bereaved leave(Process::State& process);

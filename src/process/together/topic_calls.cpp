@@ -72,7 +72,7 @@ Task<Result<std::int32_t>> next(Caller& caller, std::int32_t handle, std::uint32
 std::int32_t unsubscribe(Caller& caller, std::int32_t handle) {
   Process::State& self = caller_of(caller);
   if (!subscription(self, handle)) return wasi::kBadHandle;
-  return Society::remove_handle(self, handle) ? 0 : wasi::kBadHandle;
+  return Society::drop_handle(self, handle);
 }
 
 }  // namespace

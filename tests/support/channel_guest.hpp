@@ -1,0 +1,22 @@
+// What guests in text import to use channels and grants, beside kProcessImports.
+#pragma once
+
+#include <string_view>
+
+namespace weft::testing {
+
+inline constexpr std::string_view kChannelImports = R"(
+  (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+  (import "weft_process" "grant" (func $grant (param i64 i32 i32 i32) (result i32)))
+  (import "weft_process" "drop" (func $drop_handle (param i32) (result i32)))
+  (import "weft_channel" "make" (func $make (param i32 i32 i32 i32 i32) (result i32)))
+  (import "weft_channel" "send" (func $put (param i32 i32 i32 i64) (result i32)))
+  (import "weft_channel" "send_many" (func $put_many (param i32 i32 i32 i32 i64) (result i32)))
+  (import "weft_channel" "receive" (func $get (param i32 i32 i32 i32 i64) (result i32)))
+  (import "weft_channel" "receive_many" (func $get_many (param i32 i32 i32 i32 i32 i32 i64) (result i32)))
+  (import "weft_channel" "close" (func $close (param i32) (result i32)))
+  (import "weft_channel" "subscribe" (func $subscribe_to (param i32) (result i32)))
+  (import "weft_channel" "stats" (func $channel_stats (param i32 i32) (result i32)))
+  )";
+
+}  // namespace weft::testing
