@@ -1,4 +1,4 @@
-// What guests in text import to use channels and grants, beside kProcessImports.
+// What guests in text import to use channels, grants and wait sets, beside kProcessImports.
 #pragma once
 
 #include <string_view>
@@ -17,6 +17,16 @@ inline constexpr std::string_view kChannelImports = R"(
   (import "weft_channel" "close" (func $close (param i32) (result i32)))
   (import "weft_channel" "subscribe" (func $subscribe_to (param i32) (result i32)))
   (import "weft_channel" "stats" (func $channel_stats (param i32 i32) (result i32)))
+  )";
+
+inline constexpr std::string_view kWaitImports = R"(
+  (import "weft_wait" "set_new" (func $set_new (result i32)))
+  (import "weft_wait" "add" (func $add (param i32 i64 i32 i64) (result i32)))
+  (import "weft_wait" "remove" (func $remove (param i32 i64) (result i32)))
+  (import "weft_wait" "wait" (func $wait (param i32 i32 i32 i32 i64) (result i32)))
+  (import "weft_wait" "event_new" (func $event_new (result i32)))
+  (import "weft_wait" "event_set" (func $event_set (param i32) (result i32)))
+  (import "weft_wait" "event_reset" (func $event_reset (param i32) (result i32)))
   )";
 
 }  // namespace weft::testing

@@ -46,9 +46,10 @@ static_assert(sizeof(Stats) == 64);
 using End = std::shared_ptr<const ChannelEnd>;
 using Answer = Task<Result<std::int32_t>>;
 
-End end_of(Caller& caller, std::int32_t handle) {
-  return std::dynamic_pointer_cast<const ChannelEnd>(Society::find_handle(caller_of(caller), handle));
+End end_of(Process::State& self, std::int32_t handle) {
+  return std::dynamic_pointer_cast<const ChannelEnd>(Society::find_handle(self, handle));
 }
+End end_of(Caller& caller, std::int32_t handle) { return end_of(caller_of(caller), handle); }
 
 std::int32_t to_errno(ChannelError error) {
   switch (error.failure) {
@@ -95,9 +96,14 @@ Result<std::int32_t> make(Caller& caller, std::uint32_t kind, std::uint32_t capa
 }
 
 Answer send(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint32_t size, std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kChannel);
+    if (refused != 0) co_return refused;
+  }
   const Result<std::span<std::byte>> bytes = guest_bytes(caller, at, size, "send");
   if (!bytes) co_return std::unexpected(bytes.error());
-  const End end = end_of(caller, handle);
+  const End end = end_of(self, handle);
   if (!end || !end->sender) co_return wasi::kBadHandle;
   // Before it is copied: a guest may have gigabytes.
   if (size > end->sender.message_bytes_max()) co_return wasi::kMessageSize;
@@ -139,8 +145,13 @@ Result<std::vector<Bytes>> messages_at(Caller& caller, std::uint32_t at, std::ui
 
 Answer send_many(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint32_t sizes_at, std::uint32_t count,
                  std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kChannel);
+    if (refused != 0) co_return -refused;
+  }
   if (count == 0 || count > kBatchMax) co_return -wasi::kInvalid;
-  const End end = end_of(caller, handle);
+  const End end = end_of(self, handle);
   Result<std::vector<Bytes>> messages =
       messages_at(caller, at, sizes_at, count, end && end->sender ? end->sender.message_bytes_max() : 0);
   if (!messages) co_return std::unexpected(messages.error());
@@ -201,9 +212,14 @@ Result<void> store(Caller& caller, const Into& into, const ChannelResult<std::si
 
 Answer receive(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint32_t size, std::uint32_t info_at,
                std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kChannel);
+    if (refused != 0) co_return refused;
+  }
   const Into into{at, size, info_at, info_at};
   if (const auto checked = check(caller, into, 0); !checked) co_return std::unexpected(checked.error());
-  const End end = end_of(caller, handle);
+  const End end = end_of(self, handle);
   if (!end || !end->receiver) co_return wasi::kBadHandle;
   Bytes message;
   ChannelResult<std::size_t> received;
@@ -219,11 +235,16 @@ Answer receive(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint3
 
 Answer receive_many(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint32_t size, std::uint32_t sizes_at,
                     std::uint32_t count, std::uint32_t info_at, std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kChannel);
+    if (refused != 0) co_return -refused;
+  }
   if (count == 0 || count > kBatchMax) co_return -wasi::kInvalid;
   const Into into{at, size, sizes_at, info_at};
   if (const auto checked = check(caller, into, count * static_cast<std::uint32_t>(sizeof(std::uint32_t))); !checked)
     co_return std::unexpected(checked.error());
-  const End end = end_of(caller, handle);
+  const End end = end_of(self, handle);
   if (!end || !end->receiver) co_return -wasi::kBadHandle;
   std::vector<Bytes> messages(count);
   ChannelResult<std::size_t> received;

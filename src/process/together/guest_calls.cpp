@@ -12,6 +12,7 @@ HostFunctions guest_calls(const HostFunctions& unless_in) {
   define_process_calls(all);
   define_grant_calls(all);
   define_channel_calls(all);
+  define_wait_calls(all);
   define_lock_calls(all);
   define_topic_calls(all);
   const auto taken = [&unless_in](const HostFunctions::Function& one) {
@@ -28,6 +29,12 @@ HostFunctions guest_calls(const HostFunctions& unless_in) {
 Process::State& caller_of(Caller& caller) { return static_cast<GuestTask&>(guest::call_host_of(caller)).process(); }
 
 StateRef reach(Process::State& from, ProcessId to) { return from.environment.table.find(to); }
+
+Task<std::int32_t> pay(Process::State& self, SyncOperation operation) {
+  FuelPool::Take take = self.fuel.take(FuelOperation::synchronization(operation));
+  const Result<void> paid = co_await take;
+  co_return paid ? 0 : wasi::kQuota;
+}
 
 Result<std::span<std::byte>> guest_bytes(Caller& caller, std::uint32_t at, std::uint32_t size, std::string_view what) {
   if (auto bytes = caller.bytes(at, size)) return *bytes;

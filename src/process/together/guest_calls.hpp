@@ -1,4 +1,4 @@
-// What the import modules weft_process, weft_channel, weft_lock and weft_topic share (docs/guide/messages.md; headers for guests in sdk/include/weft).
+// What the import modules weft_process, weft_channel, weft_wait, weft_lock and weft_topic share (docs/guide/messages.md; headers for guests in sdk/include/weft).
 //
 // Their functions answer 0 or an errno of WASI, those that answer with an id or a handle -errno instead. They trap for one thing only: a pointer to what is not
 // memory of the guest. What a guest points to is checked, then copied once; after every wait it is looked up anew, since memory may have moved.
@@ -12,6 +12,7 @@
 
 #include "process/state.hpp"
 #include "process/together/society.hpp"
+#include "weft/fuel_pool.hpp"
 #include "weft/host.hpp"
 #include "weft/waitable.hpp"
 
@@ -22,6 +23,7 @@ namespace wasi {
 inline constexpr std::int32_t kAccess = 2;
 inline constexpr std::int32_t kAgain = 6;
 inline constexpr std::int32_t kBadHandle = 8;
+inline constexpr std::int32_t kCancelled = 11;
 inline constexpr std::int32_t kDeadlock = 16;
 inline constexpr std::int32_t kQuota = 19;
 inline constexpr std::int32_t kExists = 20;
@@ -45,6 +47,7 @@ HostFunctions guest_calls(const HostFunctions& unless_in);
 void define_process_calls(HostFunctions& functions);
 void define_grant_calls(HostFunctions& functions);
 void define_channel_calls(HostFunctions& functions);
+void define_wait_calls(HostFunctions& functions);
 void define_lock_calls(HostFunctions& functions);
 void define_topic_calls(HostFunctions& functions);
 
@@ -53,6 +56,10 @@ Process::State& caller_of(Caller& caller);
 
 // Every call that names another process comes through here: the place for rules about who may reach whom. Null: no such process.
 StateRef reach(Process::State& from, ProcessId to);
+
+// Pays for a call from the pool of fuel that the process draws from: waits for it, or answers kQuota, as the pool says. Else 0. Only if there is a pool, and before
+// the guest's memory is looked at. A batch is one call.
+Task<std::int32_t> pay(Process::State& self, SyncOperation operation);
 
 // `what` is for the trap's message.
 Result<std::span<std::byte>> guest_bytes(Caller& caller, std::uint32_t at, std::uint32_t size, std::string_view what);

@@ -1,6 +1,7 @@
 // Handles of guests: numbers from 1, each process its own, at most kHandlesMax. And what processes were granted by name.
 #include <algorithm>
 #include <string>
+#include <typeinfo>
 #include <unordered_set>
 #include <utility>
 #include <variant>
@@ -12,15 +13,18 @@
 
 namespace weft::process {
 
-std::int32_t Society::add_handle(Process::State& process, std::shared_ptr<Shareable> what) {
+std::int32_t Society::add_handle(Process::State& process, std::shared_ptr<Shareable> what, std::size_t same_max) {
   Peer* const peer = process.peer();
   if (peer == nullptr) return -wasi::kNoProcess;
   base::Lock lock(peer->mutex);
   if (peer->ended) return -wasi::kNoProcess;
+  std::size_t same = 0;
   for (const auto& [handle, known] : peer->handles) {
     if (known == what) return handle;
+    const Shareable& other = *known;
+    if (typeid(other) == typeid(*what)) ++same;
   }
-  if (peer->handles.size() >= kHandlesMax) return -wasi::kTooManyHandles;
+  if (same >= same_max || peer->handles.size() >= kHandlesMax) return -wasi::kTooManyHandles;
   // Among the first kHandlesMax + 1 numbers one is free.
   std::int32_t handle = 1;
   while (peer->handles.contains(handle)) ++handle;

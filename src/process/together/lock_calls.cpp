@@ -25,6 +25,10 @@ Task<Result<std::int32_t>> acquire(Caller& caller, std::int32_t handle, std::int
   Process::State& self = caller_of(caller);
   auto lock = std::dynamic_pointer_cast<detail::LockState>(Society::find_handle(self, handle));
   if (!lock) co_return wasi::kBadHandle;
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, lock->permits() == 1 ? SyncOperation::kMutex : SyncOperation::kSemaphore);
+    if (refused != 0) co_return refused;
+  }
   GuestAcquire operation(std::move(lock), self.id, guest_bound(timeout_ns));
   const LockResult<bool> taken = co_await operation;
   if (taken) co_return *taken ? wasi::kOwnerDied : 0;

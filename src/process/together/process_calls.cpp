@@ -37,6 +37,11 @@ std::int64_t self(Caller& caller) { return static_cast<std::int64_t>(caller.proc
 
 Task<Result<std::int32_t>> send_to(Caller& caller, StateRef target, std::int64_t tag, std::uint32_t at, std::uint32_t size,
                                    std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kMailbox);
+    if (refused != 0) co_return refused;
+  }
   const Result<std::span<std::byte>> bytes = guest_bytes(caller, at, size, "send");
   if (!bytes) co_return std::unexpected(bytes.error());
   Peer* const peer = target ? target->peer() : nullptr;
@@ -69,6 +74,11 @@ Task<Result<std::int32_t>> send_named(Caller& caller, std::uint32_t name_at, std
 
 Task<Result<std::int32_t>> receive(Caller& caller, std::uint32_t tags_at, std::uint32_t tags_count, std::int64_t sender,
                                    std::uint32_t at, std::uint32_t size, std::uint32_t header_at, std::int64_t timeout_ns) {
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kMailbox);
+    if (refused != 0) co_return refused;
+  }
   MessageFilter filter;
   filter.bytes_max = size;
   if (sender >= 0) filter.sender = static_cast<ProcessId>(sender);
@@ -81,7 +91,7 @@ Task<Result<std::int32_t>> receive(Caller& caller, std::uint32_t tags_at, std::u
   if (const auto to = guest_bytes(caller, at, size, "receive: the buffer"); !to) co_return std::unexpected(to.error());
   if (const auto to = guest_bytes(caller, header_at, sizeof(Header), "receive: the message"); !to)
     co_return std::unexpected(to.error());
-  Peer* const peer = caller_of(caller).peer();
+  Peer* const peer = self.peer();
   if (peer == nullptr) co_return wasi::kNoProcess;
   peer->mailbox->retain();
   const Mailbox mailbox(peer->mailbox.get());

@@ -66,9 +66,9 @@ class Society {
   std::size_t publish(std::string_view topic, ProcessId publisher, const Bytes& bytes) const;
   Result<std::shared_ptr<detail::SubscriptionState>> subscribe(std::string_view topic, const TopicOptions& options);
 
-  // Handles of guests. A number from 1, the same for the same thing; or -errno.
+  // Handles of guests. A number from 1, the same for the same thing; or -errno. Of one type there may be `same_max`.
   static constexpr std::size_t kHandlesMax = 256;
-  static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what);
+  static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what, std::size_t same_max = kHandlesMax);
   static std::shared_ptr<Shareable> find_handle(Process::State& process, std::int32_t handle);
   // Gives it up, and the name under which it was granted. 0 or an errno: it may not be dropped, or there is none.
   static std::int32_t drop_handle(Process::State& process, std::int32_t handle);

@@ -21,14 +21,19 @@ std::shared_ptr<detail::SubscriptionState> subscription(Process::State& self, st
   return std::dynamic_pointer_cast<detail::SubscriptionState>(Society::find_handle(self, handle));
 }
 
-Result<std::int32_t> publish(Caller& caller, std::uint32_t name_at, std::uint32_t name_size, std::uint32_t at, std::uint32_t size) {
+Task<Result<std::int32_t>> publish(Caller& caller, std::uint32_t name_at, std::uint32_t name_size, std::uint32_t at,
+                                   std::uint32_t size) {
   Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kEvent);
+    if (refused != 0) co_return -refused;
+  }
   const Result<std::string> name = guest_text(caller, name_at, name_size, Society::kNameBytesMax, "publish");
-  if (!name) return std::unexpected(name.error());
+  if (!name) co_return std::unexpected(name.error());
   const Result<std::span<std::byte>> bytes = guest_bytes(caller, at, size, "publish");
-  if (!bytes) return std::unexpected(bytes.error());
-  if (size > kEventBytesMax) return -wasi::kMessageSize;
-  return static_cast<std::int32_t>(self.environment.society.publish(*name, self.id, Bytes::copy_of(*bytes)));
+  if (!bytes) co_return std::unexpected(bytes.error());
+  if (size > kEventBytesMax) co_return -wasi::kMessageSize;
+  co_return static_cast<std::int32_t>(self.environment.society.publish(*name, self.id, Bytes::copy_of(*bytes)));
 }
 
 Result<std::int32_t> subscribe(Caller& caller, std::uint32_t name_at, std::uint32_t name_size, std::uint32_t events) {
@@ -43,7 +48,12 @@ Result<std::int32_t> subscribe(Caller& caller, std::uint32_t name_at, std::uint3
 
 Task<Result<std::int32_t>> next(Caller& caller, std::int32_t handle, std::uint32_t at, std::uint32_t size, std::uint32_t header_at,
                                 std::int64_t timeout_ns) {
-  const std::shared_ptr<detail::SubscriptionState> from = subscription(caller_of(caller), handle);
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kEvent);
+    if (refused != 0) co_return refused;
+  }
+  const std::shared_ptr<detail::SubscriptionState> from = subscription(self, handle);
   if (const auto to = guest_bytes(caller, at, size, "next: the buffer"); !to) co_return std::unexpected(to.error());
   if (const auto to = guest_bytes(caller, header_at, sizeof(Header), "next: the event"); !to) co_return std::unexpected(to.error());
   if (!from) co_return wasi::kBadHandle;
