@@ -360,6 +360,100 @@ class Clients(UpTest):
         self.assertEqual(self.stop(up).status, 0)
 
 
+def channel(name, sends, receives, *more):
+    return f'[[channel]]\nname = "{name}"\nfrom = {json.dumps(sends)}\nto = {json.dumps(receives)}\n' + "".join(line + "\n" for line in more)
+
+
+class Channels(UpTest):
+    def test_the_example_ends_with_its_sum(self):
+        answer = self.weft("up", str(ROOT / "examples/up/pipeline.toml"), "--quiet")
+        self.assertEqual((answer.status, answer.out, answer.err), (0, "[collector] 333833500\n", ""))
+
+    def test_messages_survive_the_restart_of_a_child(self):
+        self.manifest(TOP + child("one", "channel_receive_one", 'restart = "transient"', 'output = "plain"') + child("sends", "channel_send", 'restart = "temporary"')
+                      + channel("c", ["sends"], ["one"]))
+        answer = self.weft("up", "--quiet")
+        self.assertEqual((answer.status, answer.out), (0, "a\nb\nend\n"), answer)
+
+    def test_an_end_for_each_copy_and_for_members_of_groups(self):
+        self.manifest(TOP + '[[group]]\nid = "g"\n' + child("some", "channel_receive_one", 'restart = "temporary"', 'output = "plain"', "copies = 3", table="group.child")
+                      + child("sends", "channel_send", 'restart = "temporary"') + channel("c", "sends", "g/some"))
+        answer = self.weft("up", "--quiet")
+        self.assertEqual(sorted(answer.out.split()), ["a", "b", "end"], answer)
+        # Of a broadcast each of them gets the first one: they are receivers before the sender starts.
+        text = (self.dir / "weft.toml").read_text()
+        self.manifest(text + 'kind = "broadcast"\n')
+        answer = self.weft("up", "--quiet")
+        self.assertEqual(answer.out, "a\na\na\n", answer)
+
+    def test_a_broadcast_is_subscribed_anew_at_each_start(self):
+        self.manifest(TOP + child("one", "channel_receive_one", 'restart = "transient"', 'output = "plain"') + child("sends", "channel_send", 'restart = "temporary"')
+                      + channel("c", "sends", "one", 'kind = "broadcast"', "capacity = 1"))
+        # No message ends it well.
+        (self.dir / "channel_send.wat").write_text((self.dir / "channel_send.wat").read_text().replace("nend", "nand"))
+        up = self.up("--json")
+        # It is the only receiver, and gone while it waits to be restarted: what comes meanwhile is for nobody, and holds nobody back.
+        self.ps_until(up, lambda all: all["one"]["restarts"] >= 1 and all["one"]["state"] == "running" and all["sends"]["state"] == "stopped")
+        self.signal(up, signal.SIGTERM)
+        self.signal(up, signal.SIGTERM)
+        self.finish(up)
+
+    def test_a_oneshot_is_closed_after_its_message(self):
+        self.manifest(TOP + child("one", "channel_receive_one", 'restart = "transient"', 'output = "plain"') + child("sends", "channel_send", 'restart = "temporary"')
+                      + channel("c", "sends", "one", 'kind = "oneshot"'))
+        answer = self.weft("up", "--quiet")
+        self.assertEqual((answer.status, answer.out), (1, "a\n"), answer)
+
+    def test_children_that_wait_are_stopped(self):
+        waits = 'grace = "100ms"'
+        self.manifest(TOP + child("receives", "channel_receive_one", waits) + child("full", "channel_send", waits) + child("idle", "ready_then_sleep", waits)
+                      + channel("c", "idle", "receives") + channel("d", "full", "idle")
+                      + "# the guests ask for c\n")
+        (self.dir / "channel_send.wat").write_text((self.dir / "channel_send.wat").read_text().replace('"ca\\nb', '"da\\nb'))
+        self.manifest((self.dir / "weft.toml").read_text().replace('name = "d"', 'name = "d"\ncapacity = 1'))
+        up = self.up("--json")
+        self.all_run(up)
+        self.assertEqual(self.stop(up).status, 0)
+
+    def test_a_reload_makes_replaces_and_takes_away(self):
+        sleep = ("ready_then_sleep", 'grace = "0s"')
+        children = TOP + "".join(child(id, *sleep) for id in "abcd")
+        self.manifest(children + channel("kept", "a", "d") + channel("x", "b", "c"))
+        up = self.up("--json", "--metrics", "127.0.0.1:0")
+        before = self.all_run(up)
+
+        def reload(more, summary, changed):
+            nonlocal before
+            self.manifest(children + channel("kept", "a", "d") + more)
+            self.signal(up, signal.SIGHUP)
+            self.assertIn(summary, self.read_until(up.stdout, '"event":"reloaded"'))
+            after = self.all_run(up)
+            self.assertEqual("".join(id for id in "abcd" if after[id]["process"] != before[id]["process"]), changed)
+            before = after
+        reload(channel("x", "b", "c", "capacity = 3"), "2 changed", "bc")
+        reload(channel("x", "b", "c", "capacity = 3") + channel("y", "d", "b"), "2 changed", "bd")
+        reload(channel("y", "d", "b"), "2 changed", "bc")
+        reload(channel("y", "d", "b") + "# nothing\n", "nothing has changed", "")
+        body = self.metrics()
+        self.assertEqual(set(re.findall(r'weft_channel_messages\{system="shop",channel="([a-z]+)"\} 0\n', body)), {"kept", "y"})
+        for name in ("bytes", "sent_total", "received_total", "lost_total", "senders_waiting", "receivers_waiting", "closed"):
+            self.assertIn(f'weft_channel_{name}{{system="shop",channel="kept"}} 0\n', body)
+        self.assertEqual(self.stop(up).status, 0)
+
+    def metrics(self):
+        port = int(self.ps()["metrics"].rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=HANGS_S) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
+    def test_mistakes(self):
+        self.manifest(TOP + child("a", "hello") + channel("c", "a", "b") + channel("d", "a", "a"))
+        answer = self.weft("up", "--check")
+        self.assertEqual(answer.status, 2)
+        self.assertIn("weft.toml:6:1: channel 'c': there is no child 'b'", answer.err)
+        self.assertIn("weft.toml:10:1: channel 'd': 'a' is there twice", answer.err)
+
+
 class BadInput(UpTest):
     def test_every_mistake_is_said_and_nothing_starts(self):
         self.manifest('nam = "x"\n' + child("a b", "hello") + child("c", "gone") + 'max-memory = "lots"\n')
@@ -387,10 +481,6 @@ class BadInput(UpTest):
         self.assertIn("weft: weft.toml: 2 mistakes\nweft.toml:8:10: b: ", answer.err)
         self.assertIn("weft.toml:11:10: c: ", answer.err)
         self.assertEqual(os.listdir(self.dir / "runtime/weft"), [])
-
-    def test_channels_are_not_there_yet(self):
-        self.manifest(TOP + child("a", "hello") + '[[channel]]\nname = "c"\nfrom = "a"\nto = "a"\n')
-        self.assert_says(self.weft("up"), 65, "weft.toml:6:1: channels are not available yet")
 
     def test_check_starts_nothing(self):
         self.manifest(TOP + child("a", "hello", "copies = 3"))
@@ -545,7 +635,7 @@ class Schema(UpTest):
 
     def test_our_manifests_conform_and_wrong_ones_do_not(self):
         schema = json.loads(self.weft("up", "--schema").out)
-        paths = [ROOT / "src/cli/manifest_fuzz_corpus/whole.toml", *sorted((ROOT / "examples").glob("**/weft.toml"))]
+        paths = [ROOT / "src/cli/manifest_fuzz_corpus/whole.toml", *sorted((ROOT / "examples/up").glob("*.toml"))]
         self.assertGreater(len(paths), 1)
         for path in paths:
             self.assertEqual(self.complaints(tomllib.loads(path.read_text()), schema, schema), [], path)

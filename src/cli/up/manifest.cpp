@@ -49,12 +49,12 @@ bool is_right_type(Shape shape, const toml::node& value) {
   return false;
 }
 
-// Without what can change while the rest goes on: the members of a group, the number of copies, the lines that are kept.
+// Without what can change while the rest goes on: the members of a group, channels, the number of copies, the lines that are kept.
 std::string signature_of(const toml::table& table) {
   std::ostringstream out;
   for (const auto& [key, value] : table) {
     const std::string_view name = key.str();
-    if (name == "child" || name == "group" || name == "copies" || name == "log-lines") continue;
+    if (name == "child" || name == "group" || name == "channel" || name == "copies" || name == "log-lines") continue;
     out << key.str() << '=';
     value.visit([&](const auto& known) { out << known << '\n'; });
   }
@@ -273,6 +273,7 @@ class Reader {
     refuse_unknown(table, names_of(keys_of_channel()), " in a channel");
     set_all(table, keys_of_channel(), channel);
     require(table, keys_of_channel(), channel.place, "a channel");
+    channel.signature = signature_of(table);
     return channel;
   }
 

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "cli/settings.hpp"
+#include "weft/channel.hpp"
 #include "weft/error.hpp"
 #include "weft/supervisor.hpp"
 
@@ -120,16 +121,16 @@ struct ManifestMember {
   Place place() const noexcept { return child() != nullptr ? child()->place : group()->place; }
 };
 
-enum class ChannelKind : std::uint8_t { kBounded, kUnbounded, kRendezvous, kOneshot, kBroadcast };
-
 struct ManifestChannel {
   std::string name;
   ChannelKind kind = ChannelKind::kBounded;
   std::optional<std::uint64_t> capacity;  // messages
   std::optional<std::uint64_t> bytes_max;
+  SlowReceiver slow_receiver = SlowReceiver::kHoldsBack;
   std::vector<std::string> from;  // ids of children, below their groups: "payment/ledger"
   std::vector<std::string> to;
   Place place;
+  std::string signature;  // equal: unchanged
 };
 
 struct Manifest {

@@ -10,12 +10,14 @@
 #include <utility>
 
 #include "cli/suggest.hpp"
+#include "cli/up/channels.hpp"
 
 namespace weft::cli {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::size_t kShownMax = 100;  // mistakes
+constexpr std::size_t kEndsMax = 256;   // of channels, of a child: SpawnOptions::grants
 
 bool is_name_character(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -70,18 +72,31 @@ class Checker {
       if (channel.capacity && !holds) refuse(channel.place, "capacity is for bounded and broadcast channels; leave it out");
       if (channel.bytes_max && !holds && kind != ChannelKind::kUnbounded) {
         refuse(channel.place, "bytes-max is for bounded, unbounded and broadcast channels; leave it out");
+      } else if (const Result<Channel> made = make_channel(options_of(channel)); !made) {
+        refuse(channel.place, made.error().message);
       }
-      check_ends(channel, channel.from);
-      check_ends(channel, channel.to);
+      if (channel.slow_receiver != SlowReceiver::kHoldsBack && kind != ChannelKind::kBroadcast) {
+        refuse(channel.place, "slow-receiver is for broadcast channels; leave it out");
+      }
+      std::set<std::string> ends;
+      check_ends(channel, channel.from, ends);
+      check_ends(channel, channel.to, ends);
     }
   }
 
  private:
   void refuse(Place place, std::string message) { mistakes_.push_back({place, std::move(message)}); }
 
-  void check_ends(const ManifestChannel& channel, const std::vector<std::string>& ends) {
+  // `seen`: the ends of the channel so far.
+  void check_ends(const ManifestChannel& channel, const std::vector<std::string>& ends, std::set<std::string>& seen) {
     const std::vector<std::string_view> known(paths_.begin(), paths_.end());
     for (const std::string& end : ends) {
+      if (!seen.insert(end).second) {
+        refuse(channel.place,
+               fmt::format("channel '{}': '{}' is there twice; a child has one end of a channel", channel.name, end));
+      } else if (paths_.contains(end) && ++ends_[end] == kEndsMax + 1) {
+        refuse(channel.place, fmt::format("'{}' has ends of more than {} channels", end, kEndsMax));
+      }
       if (paths_.contains(end)) continue;
       refuse(channel.place, fmt::format("channel '{}': there is no child '{}'{}", channel.name, end, did_you_mean(end, known)));
     }
@@ -89,6 +104,7 @@ class Checker {
 
   std::vector<Mistake>& mistakes_;
   std::set<std::string> paths_;
+  std::map<std::string, std::size_t> ends_;  // of channels, by child
 };
 
 void look_for(const NamedFile& file, std::vector<Mistake>& mistakes) {

@@ -84,6 +84,8 @@ constexpr Choice<ChannelKind> kChannelKinds[] = {{"bounded", ChannelKind::kBound
                                                  {"oneshot", ChannelKind::kOneshot},
                                                  {"broadcast", ChannelKind::kBroadcast}};
 
+constexpr Choice<SlowReceiver> kSlowReceivers[] = {{"holds-back", SlowReceiver::kHoldsBack}, {"loses", SlowReceiver::kLoses}};
+
 template <class T, std::size_t N>
 std::vector<std::string_view> words_of(const Choice<T> (&choices)[N]) {
   std::vector<std::string_view> words;
@@ -325,6 +327,12 @@ std::span<const Key<ManifestChannel>> keys_of_channel() {
         .shape = Shape::kSize,
         .help = "how many bytes its messages may have together: bounded, unbounded and broadcast"},
        [](ManifestChannel& c, std::string_view v) { return store(parse_size_limit(v), c.bytes_max); }},
+      {{.name = "slow-receiver",
+        .shape = Shape::kWord,
+        .help = "broadcast: what a receiver that is capacity behind does: holds-back (senders wait for it; the default), loses (it "
+                "is told how many)",
+        .words = words_of(kSlowReceivers)},
+       [](ManifestChannel& c, std::string_view v) { return choose(v, kSlowReceivers, c.slow_receiver); }},
       {{.name = "from",
         .shape = Shape::kTexts,
         .help = "who sends: ids of children, below their groups as in payment/ledger",

@@ -104,6 +104,12 @@ capacity = 10
 bytes-max = "1MiB"
 from = "cart"
 to = ["payment/ledger", "payment/inner/x"]
+[[channel]]
+name = "news"
+kind = "broadcast"
+slow-receiver = "loses"
+from = ["payment/ledger"]
+to = "cart"
 )";
 
 TEST(Manifest, EveryKeyFindsItsPlace) {
@@ -185,7 +191,8 @@ TEST(Manifest, EveryKeyFindsItsPlace) {
   EXPECT_EQ(x.stdin_file, "some/where/x.txt");
   EXPECT_EQ(x.run.environment.size(), 2U);
 
-  ASSERT_EQ(m.channels.size(), 1U);
+  ASSERT_EQ(m.channels.size(), 2U);
+  EXPECT_EQ(m.channels[1].slow_receiver, SlowReceiver::kLoses);
   EXPECT_EQ(m.channels[0].capacity, 10U);
   EXPECT_EQ(m.channels[0].bytes_max, 1U << 20);
   EXPECT_THAT(m.channels[0].from, ElementsAre("cart"));
@@ -279,11 +286,13 @@ INSTANTIATE_TEST_SUITE_P(
               "7:22: jitter = 2: must be a number from 0 to 1"},
         Wrong{"[group]\nid = \"g\"\n", "5:1: group must be tables; begin each with [[group]] instead of [group]"},
         Wrong{"[[channel]]\nname = \"c\"\nfrom = \"a\"\nto = \"b\"\n", "5:1: channel 'c': there is no child 'b'"},
+        Wrong{"[[channel]]\nname = \"c\"\nfrom = \"a\"\nto = \"a\"\n", "5:1: channel 'c': 'a' is there twice"},
+        Wrong{"[[channel]]\nname = \"c\"\nbytes-max = 5\nfrom = \"a\"\nto = []\n", "5:1: a channel with room for 5 bytes"},
+        Wrong{"[[channel]]\nname = \"c\"\nslow-receiver = \"loses\"\nfrom = \"a\"\nto = []\n", "5:1: slow-receiver is for"},
         Wrong{"[[channel]]\nname = \"c\"\nfrom = \"a\"\n", "5:1: a channel has no to; say to = [\"…\"]"},
-        Wrong{"[[channel]]\nname = \"c\"\nkind = \"oneshot\"\ncapacity = 2\nfrom = \"a\"\nto = \"a\"\n",
+        Wrong{"[[channel]]\nname = \"c\"\nkind = \"oneshot\"\ncapacity = 2\nfrom = \"a\"\nto = []\n",
               "5:1: capacity is for bounded"},
-        Wrong{"[[channel]]\nname = \"c\"\nkind = \"rendezvous\"\nbytes-max = 2\nfrom = \"a\"\nto = \"a\"\n",
-              "5:1: bytes-max is for"},
+        Wrong{"[[channel]]\nname = \"c\"\nkind = \"rendezvous\"\nbytes-max = 2\nfrom = \"a\"\nto = []\n", "5:1: bytes-max is for"},
         Wrong{"[[child]]\nid = \"b\"\nmodule = \"b\"\ncopies = 100000\n",
               "1:1: 100001 children with all copies; 100000 is the most"},
         Wrong{"id = \"twice\"\n", "5:"}, Wrong{"[%x]\ny = 1\n", "5:1: not TOML"}, Wrong{"x = \n", "5:"}));

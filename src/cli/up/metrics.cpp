@@ -37,6 +37,13 @@ class Writer {
     text_ += fmt::format("{}{{system=\"{}\",{}=\"{}\"}} {}\n", name_, system_, label, escaped(word), number);
   }
   template <class Of>
+  void each_channel(const std::map<std::string, ChannelStats>& channels, std::string_view name, std::string_view type,
+                    std::string_view help, const Of& of) {
+    if (channels.empty()) return;
+    family(name, type, help);
+    for (const auto& [channel, stats] : channels) value("channel", channel, of(stats));
+  }
+  template <class Of>
   void each_child(const Board& board, std::string_view name, std::string_view type, std::string_view help, const Of& of) {
     family(name, type, help);
     for (const auto& row : board.rows()) {
@@ -58,7 +65,8 @@ std::string reply(std::string_view status, std::string_view type, std::string_vi
 
 }  // namespace
 
-std::string metrics_text(std::string_view system, const Board& board, const RuntimeStats& stats) {
+std::string metrics_text(std::string_view system, const Board& board, const std::map<std::string, ChannelStats>& channels,
+                         const RuntimeStats& stats) {
   Writer out(system);
   out.family("weft_children", "gauge", "Children by state.");
   for (const ChildState state :
@@ -78,6 +86,22 @@ std::string metrics_text(std::string_view system, const Board& board, const Runt
                  [](const Row& row) { return row.memory_bytes(); });
   out.each_child(board, "weft_child_start_time_seconds", "gauge", "When the child was last started, since 1970; 0: never.",
                  [](const Row& row) { return static_cast<double>(row.started_ns) / 1e9; });
+  out.each_channel(channels, "weft_channel_messages", "gauge", "Messages in the channel.",
+                   [](const ChannelStats& of) { return of.messages; });
+  out.each_channel(channels, "weft_channel_bytes", "gauge", "Bytes of these, each counted as 64 at least.",
+                   [](const ChannelStats& of) { return of.bytes; });
+  out.each_channel(channels, "weft_channel_sent_total", "counter", "Messages sent.",
+                   [](const ChannelStats& of) { return of.sent; });
+  out.each_channel(channels, "weft_channel_received_total", "counter", "Messages received; broadcast: by all receivers together.",
+                   [](const ChannelStats& of) { return of.received; });
+  out.each_channel(channels, "weft_channel_lost_total", "counter", "Messages of a broadcast that receivers missed.",
+                   [](const ChannelStats& of) { return of.lost; });
+  out.each_channel(channels, "weft_channel_senders_waiting", "gauge", "Children that wait for room.",
+                   [](const ChannelStats& of) { return of.senders_waiting; });
+  out.each_channel(channels, "weft_channel_receivers_waiting", "gauge", "Children that wait for a message.",
+                   [](const ChannelStats& of) { return of.receivers_waiting; });
+  out.each_channel(channels, "weft_channel_closed", "gauge", "1 when it is closed.",
+                   [](const ChannelStats& of) { return of.closed ? 1 : 0; });
   out.family("weft_workers", "gauge", "Threads that run guests.");
   out.value(stats.workers);
   out.family("weft_processes", "gauge", "Processes alive.");

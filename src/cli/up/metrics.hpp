@@ -1,20 +1,24 @@
 // What Prometheus reads of a running system: the text format 0.0.4, over HTTP as far as that takes.
 //
-//   std::string reply = http_reply("GET /metrics HTTP/1.1\r\nHost: …", [&] { return metrics_text("shop", board, stats); });
+//   std::string reply = http_reply("GET /metrics HTTP/1.1\r\nHost: …", [&] { return metrics_text("shop", board, channels, stats); });
 //
 // Pure functions, any thread.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
 #include "cli/up/board.hpp"
+#include "weft/channel.hpp"
 #include "weft/runtime.hpp"
 
 namespace weft::cli {
 
-std::string metrics_text(std::string_view system, const Board& board, const RuntimeStats& stats);
+// `channels`: by name.
+std::string metrics_text(std::string_view system, const Board& board, const std::map<std::string, ChannelStats>& channels,
+                         const RuntimeStats& stats);
 
 // A whole answer to a request's head, connection to be closed after it. Empty: it is no HTTP.
 std::string http_reply(std::string_view head, const std::function<std::string()>& text);

@@ -69,7 +69,10 @@ struct Planner::Making {
 std::expected<Plan, Mistakes> Planner::make(const Manifest& manifest, const Plan* before) {
   Making making{manifest, before, {}, {}, {}, {}};
   make(manifest.root, "", making);
-  if (making.mistakes.empty()) return std::move(making.plan);
+  if (making.mistakes.empty()) {
+    connect_channels(manifest, before, making.plan);
+    return std::move(making.plan);
+  }
   return std::unexpected(Mistakes{.file = manifest.path.string(), .list = std::move(making.mistakes)});
 }
 
@@ -141,7 +144,13 @@ ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above,
       },
       true);
   ChildSpec spec = child_function(
-      id, [program = planned.program, options](const Runtime& runtime) { return runtime.spawn(program, options); }, child.restart);
+      id,
+      [program = planned.program, options, ends = planned.ends](const Runtime& runtime) {
+        SpawnOptions with_ends = options;
+        with_ends.grants = grants_of(ends);
+        return runtime.spawn(program, std::move(with_ends));
+      },
+      child.restart);
   spec.grace = child.grace;
   spec.significant = child.significant;
   return spec;

@@ -14,7 +14,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "cli/up/channels.hpp"
 #include "cli/up/manifest.hpp"
 #include "weft/runtime.hpp"
 #include "weft/supervisor.hpp"
@@ -34,11 +36,13 @@ struct PlannedChild {
   Program program;
   FileStamp module;
   std::string signature;
-  std::shared_ptr<OutputFile> file;  // null: none
+  std::shared_ptr<OutputFile> file;   // null: none
+  std::vector<PlannedEnd> ends = {};  // of channels, by name
 };
 
 struct Plan {
   std::map<std::string, PlannedChild> children;  // by path, without the numbers of copies
+  std::map<std::string, std::shared_ptr<const PlannedChannel>> channels = {};
 };
 
 // Where the guests' output goes. Called on the runtime's output thread; one or more whole lines.

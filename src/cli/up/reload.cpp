@@ -25,8 +25,10 @@ std::vector<Item> items_of(const ManifestGroup& group, const std::string& above,
       continue;
     }
     const ManifestChild& child = *member.child();
-    const FileStamp& stamp = plan.children.at(above + child.id).module;
-    const std::string sameness = fmt::format("child\n{}\n{}", stamp.written, stamp.bytes) + child.signature;
+    const PlannedChild& planned = plan.children.at(above + child.id);
+    const FileStamp& stamp = planned.module;
+    const std::string sameness =
+        fmt::format("child\n{}\n{}", stamp.written, stamp.bytes) + child.signature + signature_of(planned.ends);
     for (const std::string& id : child.ids()) items.push_back({id, sameness, &child, nullptr});
   }
   return items;
@@ -84,7 +86,8 @@ Reload plan_reload(const Manifest& before, const Plan& plan_before, const Manife
     reload.refused = fmt::format("its name cannot change from {} to {} while it runs", before.root.id, after.root.id);
   } else if (before.signature != after.signature) {
     reload.refused =
-        "what stands at the top of the manifest, outside of [[child]] and [[group]], cannot change while it runs: start it again";
+        "what stands at the top of the manifest, outside of [[child]], [[group]] and [[channel]], cannot change while it runs: "
+        "start it again";
   }
   if (reload.refused.empty()) Differ(plan_before, plan_after, reload).compare(before.root, after.root, "");
   return reload;

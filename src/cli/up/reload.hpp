@@ -4,7 +4,7 @@
 //   if (!reload.refused.empty()) …                  // it cannot be done without starting anew
 //   for (const ReloadStep& step : reload.steps) …    // in this order
 //
-// A child is the same when what stands in the manifest and the file of its module are. In a group whose strategy is rest_for_one the order counts: there
+// A child is the same when what stands in the manifest, of it and of its channels, and the file of its module are. In a group whose strategy is rest_for_one the order counts: there
 // all that comes after the first change is taken away and added again. Pure, any thread.
 #pragma once
 

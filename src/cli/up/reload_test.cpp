@@ -30,6 +30,7 @@ void plan(const ManifestGroup& group, const std::string& above, std::int64_t ver
 struct Told {
   std::vector<std::string> steps;
   std::string summary;
+  std::vector<std::string> kept_channels = {};
 };
 
 Told reload(const std::string& before, const std::string& after, std::int64_t version = 1) {
@@ -37,10 +38,17 @@ Told reload(const std::string& before, const std::string& after, std::int64_t ve
   const Manifest is = manifest_of(after);
   Plan plan_was;
   Plan plan_is;
+  Told told;
   plan(was.root, "", 1, plan_was);
   plan(is.root, "", version, plan_is);
+  connect_channels(was, nullptr, plan_was);
+  connect_channels(is, &plan_was, plan_is);
+  for (const auto& [name, channel] : plan_is.channels) {
+    const auto old = plan_was.channels.find(name);
+    if (old != plan_was.channels.end() && old->second == channel) told.kept_channels.push_back(name);
+  }
   const Reload found = plan_reload(was, plan_was, is, plan_is);
-  Told told{{}, found.refused.empty() ? summary_of(found) : found.refused};
+  told.summary = found.refused.empty() ? summary_of(found) : found.refused;
   for (const ReloadStep& step : found.steps) {
     told.steps.push_back((step.add ? "+" : "-") + step.group + step.id);
     EXPECT_EQ(step.add, step.child != nullptr || step.members != nullptr);
@@ -96,6 +104,25 @@ TEST(Reload, WhereTheOrderCountsAllThatFollowsIsStartedAnew) {
 TEST(Reload, AChildMayBecomeAGroup) {
   const Told told = reload(kTop + child("a"), kTop + "[[group]]\nid = 'a'\n" + child("x", "", "group.child"));
   EXPECT_THAT(told.steps, ElementsAre("-a", "+a"));
+}
+
+std::string channel(const std::string& name, const std::string& from, const std::string& to, const std::string& more = "") {
+  return "[[channel]]\nname = '" + name + "'\nfrom = '" + from + "'\nto = '" + to + "'\n" + more;
+}
+
+TEST(Reload, AChannelThatChangedStartsThoseItNamesAnew) {
+  const std::string children = kTop + child("a") + child("b") + child("c") + child("d");
+  const std::string kept = channel("kept", "a", "d");
+  const Told more = reload(children + kept + channel("x", "a", "b"), children + channel("x", "a", "b", "capacity = 3\n") + kept);
+  EXPECT_THAT(more.steps, ElementsAre("-b", "-a", "+a", "+b"));
+  EXPECT_THAT(more.kept_channels, ElementsAre("kept"));
+  EXPECT_THAT(reload(children + kept, children + kept + channel("x", "b", "c")).steps, ElementsAre("-c", "-b", "+b", "+c"));
+  EXPECT_THAT(reload(children + channel("x", "b", "c"), children).steps, ElementsAre("-c", "-b", "+b", "+c"));
+  EXPECT_THAT(reload(children + channel("x", "b", "c"), children + channel("x", "b", "d")).steps,
+              ElementsAre("-d", "-c", "-b", "+b", "+c", "+d"));
+  const Told same = reload(children + kept + channel("x", "b", "c"), children + channel("x", "b", "c") + kept);
+  EXPECT_THAT(same.steps, IsEmpty());
+  EXPECT_THAT(same.kept_channels, ElementsAre("kept", "x"));
 }
 
 TEST(Reload, WhatStandsAtTheTopCannotChange) {

@@ -84,13 +84,6 @@ int UpSession::run() {
   std::expected<Manifest, Mistakes> manifest = read_manifest(manifest_path(settings_));
   if (!manifest) return refuse(manifest.error().error());
   manifest_ = std::move(*manifest);
-  if (!manifest_.channels.empty()) {
-    const Place place = manifest_.channels.front().place;
-    return refuse({ErrorKind::kUnsupportedFeature,
-                   fmt::format("{}:{}:{}: channels are not available yet: leave [[channel]] out", manifest_.path.string(),
-                               place.line, place.column),
-                   {}});
-  }
   if (settings_.up.check) {
     const std::uint64_t children = manifest_.children();
     const bool printed = console_.print(

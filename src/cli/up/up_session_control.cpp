@@ -159,8 +159,13 @@ void UpSession::drop_followers() {
 }
 
 std::optional<Reply> UpSession::answer_metrics(std::string_view request) {
-  std::string reply =
-      http_reply(request, [this] { return metrics_text(name(), board_, runtime_ ? runtime_->stats() : RuntimeStats{}); });
+  std::string reply = http_reply(request, [this] {
+    std::map<std::string, ChannelStats> channels;
+    if (plan_) {
+      for (const auto& [name, planned] : plan_->channels) channels.emplace(name, planned->channel.sender.stats());
+    }
+    return metrics_text(name(), board_, channels, runtime_ ? runtime_->stats() : RuntimeStats{});
+  });
   if (reply.empty()) return std::nullopt;
   return Reply{std::move(reply)};
 }

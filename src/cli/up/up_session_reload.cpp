@@ -38,10 +38,6 @@ void UpSession::begin_reload() {
     return;
   }
   std::expected<Manifest, Mistakes> manifest = read_manifest(manifest_.path);
-  if (manifest && !manifest->channels.empty()) {
-    manifest = std::unexpected(
-        Mistakes{.file = manifest_.path.string(), .list = {{manifest->channels.front().place, "channels are not available yet"}}});
-  }
   if (!manifest) {
     const Error error = manifest.error().error();
     tell(note_of("reload refused", name(), "", fmt::format("reload: {}; nothing was changed", error.message)), true);

@@ -1,0 +1,31 @@
+;; Adds up a thousand numbers from the channel "squares", as many at a time as there are, and writes the sum.
+(module
+  (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+  (import "weft_channel" "receive_many" (func $receive_many (param i32 i32 i32 i32 i32 i32 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "squares")
+  (func $say (param $sum i64) (local $at i32)
+    (local.set $at (i32.const 99))
+    (i32.store8 (local.get $at) (i32.const 10))
+    (loop $digit
+      (local.set $at (i32.sub (local.get $at) (i32.const 1)))
+      (i64.store8 (local.get $at) (i64.add (i64.const 48) (i64.rem_u (local.get $sum) (i64.const 10))))
+      (local.set $sum (i64.div_u (local.get $sum) (i64.const 10)))
+      (br_if $digit (i64.ne (local.get $sum) (i64.const 0))))
+    (i32.store (i32.const 16) (local.get $at))
+    (i32.store (i32.const 20) (i32.sub (i32.const 100) (local.get $at)))
+    (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24))))
+  (func (export "_start") (local $squares i32) (local $got i32) (local $left i32) (local $sum i64)
+    (local.set $squares (call $granted (i32.const 0) (i32.const 7)))
+    (local.set $left (i32.const 1000))
+    (loop $batch
+      (local.set $got (call $receive_many (local.get $squares) (i32.const 1024) (i32.const 512) (i32.const 256) (i32.const 64) (i32.const 128) (i64.const -1)))
+      (if (i32.le_s (local.get $got) (i32.const 0)) (then unreachable))
+      (local.set $left (i32.sub (local.get $left) (local.get $got)))
+      (loop $each
+        (local.set $got (i32.sub (local.get $got) (i32.const 1)))
+        (local.set $sum (i64.add (local.get $sum) (i64.load (i32.add (i32.const 1024) (i32.shl (local.get $got) (i32.const 3))))))
+        (br_if $each (local.get $got)))
+      (br_if $batch (local.get $left)))
+    (call $say (local.get $sum))))

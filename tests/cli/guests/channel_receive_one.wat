@@ -1,0 +1,16 @@
+;; Receives a message from the channel "c" and writes it. Ends well if it begins with an 'e', or if the channel is closed; else with 1.
+(module
+  (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+  (import "weft_channel" "receive" (func $receive (param i32 i32 i32 i32 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "c")
+  (func (export "_start") (local $error i32)
+    (local.set $error (call $receive (call $granted (i32.const 0) (i32.const 1)) (i32.const 64) (i32.const 64) (i32.const 16) (i64.const -1)))
+    (if (i32.eq (local.get $error) (i32.const 64)) (then (return)))
+    (if (local.get $error) (then unreachable))
+    (i32.store (i32.const 32) (i32.const 64))
+    (i32.store (i32.const 36) (i32.load (i32.const 24)))
+    (drop (call $fd_write (i32.const 1) (i32.const 32) (i32.const 1) (i32.const 40)))
+    (if (i32.ne (i32.load8_u (i32.const 64)) (i32.const 101)) (then (call $exit (i32.const 1))))))
