@@ -24,8 +24,8 @@ RUNS_ONE = '(func (export "_start") (drop (call $join (call $spawn (i32.const 0)
 
 
 class StrandsTest(WeftTest):
-    def guest(self, name):
-        path = SUITE.parent / "strands" / f"{name}.wasm"
+    def guest(self, name, folder="strands"):
+        path = SUITE.parent / folder / f"{name}.wasm"
         if not path.exists():
             self.skipTest(f"{path} was not built (no toolchain for guests on this machine)")
         return str(path)
@@ -58,6 +58,10 @@ class StrandPrograms(StrandsTest):
     def test_park_and_unpark(self):
         for flags in self.both():
             self.good("unparked\n", *flags, self.guest("park"), *["preempted" for _ in flags])
+
+    def test_one_that_waits_for_a_channel_or_an_event_lets_others_run(self):
+        for flags in self.both():
+            self.good("ok\n", *flags, self.guest("strands_wait", "together"))
 
     def test_sleepers_wake_in_order(self):
         for flags in self.both():
