@@ -565,6 +565,17 @@ def all_cases(cores, quick, kernels):
     ):
         commands = {"weft": arguments, "go": arguments}
         cases.append(Case(key=f"channel.{name}", group="channels", title=title, unit=unit, bench="channel", name=name, commands=commands, judge=judge))
+    guest_arguments = words("guest-channels", workers=2, count=2_000 if quick else 200_000)
+    for name, title, unit, peer in (
+        ("round_trip", "round trip of 64 bytes between two processes on one worker, rendezvous (Go: goroutines)", "ns", arguments),
+        ("throughput", "messages of 64 bytes between two processes on two workers, one a call (Go: goroutines)", "M/s", arguments),
+        ("batched", "the same, 64 a call (Go: slices of 64)", "M/s", arguments),
+        ("wait_set", "a wait of a process for any of 1,000, one ready", "ns", None),
+    ):
+        commands = {"weft": guest_arguments, "go": peer} if peer else {"weft": guest_arguments}
+        case = Case(key=f"channel.guest_{name}", group="channels", title=title, unit=unit, bench="channel", name=f"guest_{name}", commands=commands)
+        case.names["go"] = name
+        cases.append(case)
     n = 10_000
     cases.append(
         Case(

@@ -21,8 +21,9 @@ void bench_strand_spawn(const Options& options);   // spawn + run + join, n at a
 void bench_strand_parked(const Options& options);  // n strands that have parked: KiB each
 
 // Messages.
-void bench_channels(const Options& options);  // two tasks: round trips in ns, messages a second
-void bench_wait_set(const Options& options);  // a set of n of which one is ready: ns a wait
+void bench_channels(const Options& options);        // two tasks: round trips in ns, messages a second
+void bench_wait_set(const Options& options);        // a set of n of which one is ready: ns a wait
+void bench_guest_channels(const Options& options);  // both between two processes
 
 // Managing.
 void bench_manage(

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
                                                                          {"strand-spawn", bench_strand_spawn},
                                                                          {"strand-parked", bench_strand_parked},
                                                                          {"channels", bench_channels},
+                                                                         {"guest-channels", bench_guest_channels},
                                                                          {"wait-set", bench_wait_set},
                                                                          {"manage", bench_manage},
                                                                          {"fuel", bench_fuel},
