@@ -26,8 +26,6 @@
 // noexcept move and size().
 #pragma once
 
-#include <vector>
-
 #include "sync/channel_waiter.hpp"
 #include "sync/short_lock.hpp"
 #include "sync/wake_list.hpp"
@@ -132,14 +130,14 @@ class BasicChannelQueue {
     if (waiter.state() != ChannelWait::kDone) return;
     unsettled_.fetch_sub(waiter.moved, std::memory_order_seq_cst);
     if (abandoned_) return;
-    for (std::size_t i = 0; i < waiter.moved; ++i) give_back(waiter.ticket + i, std::move(waiter.messages[i]));
+    for (std::size_t i = 0; i < waiter.moved; ++i) returned_.put(waiter.ticket + i, std::move(waiter.messages[i]));
     received_ -= waiter.moved;
     waiter.moved = 0;
     while (!returned_.empty() && !receivers_.empty()) {
       Waiter& next = *receivers_.front();
-      if (refuses(next, returned_.front().message, effects)) continue;
-      next.ticket = returned_.front().ticket;
-      next.messages[next.moved++] = take_returned();
+      if (refuses(next, returned_.front(), effects)) continue;
+      next.ticket = returned_.ticket();
+      next.messages[next.moved++] = returned_.take();
       ++received_;
       unsettled_.fetch_add(1, std::memory_order_seq_cst);
       finish(next, ChannelWait::kDone, effects);
@@ -163,12 +161,12 @@ class BasicChannelQueue {
   // The last receiver is gone: what is in it is thrown away, outside of the lock.
   void abandon(Effects& effects) {
     MessageRing<Message> ring;
-    std::vector<Returned> returned;
+    ReturnedMessages<Message> returned;
     ShortLock lock(mutex_);
     abandoned_ = true;
     close_locked(effects);
     std::swap(ring, ring_);
-    returned.swap(returned_);
+    std::swap(returned, returned_);
     bytes_ = 0;
   }
 
@@ -204,10 +202,6 @@ class BasicChannelQueue {
 
  private:
   using Waiters = base::List<Waiter, ChannelWaiterLink>;
-  struct Returned {
-    uint64_t ticket;
-    Message message;
-  };
 
   bool fits(const Message& message) const WEFT_REQUIRES(mutex_) {
     return ring_.size() < rules_.capacity && bytes_ + cost_of(message) <= rules_.bytes_max;
@@ -226,7 +220,7 @@ class BasicChannelQueue {
         if (refuses(*receiver, messages[moved], effects)) continue;
         receiver->ticket = next_ticket_;
         const std::size_t most = rules_.once ? 1 : std::min(count - moved, receiver->count);
-        const std::size_t many = how_many(most, receiver->bytes_max, [&](std::size_t i) { return messages[moved + i].size(); });
+        const std::size_t many = how_many_fit(messages + moved, most, receiver->bytes_max);
         for (std::size_t i = 0; i < many; ++i) receiver->messages[i] = std::move(messages[moved + i]);
         receiver->moved = many;
         next_ticket_ += many;
@@ -255,13 +249,12 @@ class BasicChannelQueue {
     };
     while (moved < room) {
       if (!returned_.empty()) {
-        if (!fits_still(returned_.front().message)) break;
-        bytes_max -= returned_.front().message.size();
-        into[moved++] = take_returned();
+        if (!fits_still(returned_.front())) break;
+        bytes_max -= returned_.front().size();
+        into[moved++] = returned_.take();
       } else if (!ring_.empty()) {
         if (!fits_still(ring_.front())) break;
-        const std::size_t many =
-            how_many(std::min(room - moved, ring_.size()), bytes_max, [&ring = ring_](std::size_t i) { return ring[i].size(); });
+        const std::size_t many = how_many_fit(ring_, std::min(room - moved, ring_.size()), bytes_max);
         uint64_t cost = 0;
         for (const std::size_t end = moved + many; moved < end; ++moved) {
           cost += cost_of(ring_.front());
@@ -289,14 +282,6 @@ class BasicChannelQueue {
     return moved;
   }
 
-  // The first `most` of what `size_of` tells of, or fewer, that have `bytes_max` together; at least one, which fits.
-  template <class SizeOf>
-  static std::size_t how_many(std::size_t most, uint64_t bytes_max, const SizeOf& size_of) {
-    if (bytes_max == UINT64_MAX) return most;
-    std::size_t many = 0;
-    for (uint64_t left = bytes_max; many < most && size_of(many) <= left; ++many) left -= size_of(many);
-    return many;
-  }
   // The message is more than this receiver takes: its wait is over.
   bool refuses(Waiter& receiver, const Message& message, Effects& effects) WEFT_REQUIRES(mutex_) {
     if (message.size() <= receiver.bytes_max) return false;
@@ -315,16 +300,6 @@ class BasicChannelQueue {
       if (sender->moved < sender->count) return;
       finish(*sender, ChannelWait::kDone, effects);
     }
-  }
-
-  void give_back(uint64_t ticket, Message&& message) WEFT_REQUIRES(mutex_) {
-    const auto behind = std::find_if(returned_.begin(), returned_.end(), [&](const Returned& one) { return one.ticket > ticket; });
-    returned_.insert(behind, Returned{ticket, std::move(message)});
-  }
-  Message take_returned() WEFT_REQUIRES(mutex_) {
-    Message message = std::move(returned_.front().message);
-    returned_.erase(returned_.begin());
-    return message;
   }
 
   void queue(Waiters& waiters, Waiter& waiter, Message* messages, std::size_t count, std::size_t moved) WEFT_REQUIRES(mutex_) {
@@ -387,7 +362,7 @@ class BasicChannelQueue {
   MessageRing<Message> ring_ WEFT_GUARDED_BY(mutex_);
   Waiters senders_ WEFT_GUARDED_BY(mutex_);
   Waiters receivers_ WEFT_GUARDED_BY(mutex_);
-  std::vector<Returned> returned_ WEFT_GUARDED_BY(mutex_);
+  ReturnedMessages<Message> returned_ WEFT_GUARDED_BY(mutex_);
   uint64_t bytes_ WEFT_GUARDED_BY(mutex_) = 0;        // cost of what is in the ring
   uint64_t next_ticket_ WEFT_GUARDED_BY(mutex_) = 1;  // of the next message to leave
   uint64_t sent_ WEFT_GUARDED_BY(mutex_) = 0;

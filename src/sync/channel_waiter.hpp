@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/assert.hpp"
 #include "base/atomic.hpp"
@@ -64,6 +65,42 @@ template <class Message>
 uint64_t cost_of(const Message& message) {
   return std::max<uint64_t>(message.size(), kMessageCostMin);
 }
+
+// How many of the first `most` have `bytes_max` together. Of anything that has them by index.
+template <class Messages>
+std::size_t how_many_fit(Messages&& messages, std::size_t most, uint64_t bytes_max) {
+  if (bytes_max == UINT64_MAX) return most;
+  std::size_t many = 0;
+  for (uint64_t left = bytes_max; many < most && messages[many].size() <= left; ++many) left -= messages[many].size();
+  return many;
+}
+
+// What came back, in the order in which it had left. Few at any time. One thread at a time.
+template <class Message>
+class ReturnedMessages {
+ public:
+  bool empty() const { return list_.empty(); }
+  std::size_t size() const { return list_.size(); }
+  const Message& front() const { return list_.front().message; }
+  uint64_t ticket() const { return list_.front().ticket; }
+
+  void put(uint64_t ticket, Message&& message) {
+    const auto behind = std::find_if(list_.begin(), list_.end(), [&](const Entry& one) { return one.ticket > ticket; });
+    list_.insert(behind, Entry{ticket, std::move(message)});
+  }
+  Message take() {
+    Message message = std::move(list_.front().message);
+    list_.erase(list_.begin());
+    return message;
+  }
+
+ private:
+  struct Entry {
+    uint64_t ticket;
+    Message message;
+  };
+  std::vector<Entry> list_;
+};
 
 // First in, first out, growing by doubling; what it has grown to beyond kKeep is let go when it runs empty. One thread at a time.
 template <class Message>

@@ -136,7 +136,6 @@ TEST_F(GuestRandomTest, DoNoHarm) {
   SCOPED_TRACE("WEFT_HOSTILE_SEED=" + std::to_string(seed));
   RandomGuests guests(seed);
   int trapped = 0;
-  int returned = 0;
   for (int round = 0; round < rounds; ++round) {
     std::vector<Process> all;
     for (int i = 0; i < 8; ++i) {
@@ -153,7 +152,6 @@ TEST_F(GuestRandomTest, DoNoHarm) {
     for (const Process& one : all) {
       const ExitStatus status = one.join();
       trapped += status.kind == ExitKind::kTrapped ? 1 : 0;
-      returned += status.kind == ExitKind::kReturned ? 1 : 0;
       EXPECT_TRUE(status.kind == ExitKind::kTrapped || status.kind == ExitKind::kReturned || status.kind == ExitKind::kKilled)
           << status.message;
     }

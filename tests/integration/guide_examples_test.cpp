@@ -1,4 +1,4 @@
-// What docs/guide/tasks.md and docs/guide/messages.md show, word for word.
+// What docs/guide/tasks.md, docs/guide/messages.md and docs/guide/channels.md show, word for word.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -53,6 +53,18 @@ TEST_F(GuideTest, Tokens) {
   start();
   Socket socket;
   ASSERT_TRUE(runtime_->start(waits_for_cancellation(*runtime_, socket)).join());
+}
+
+TEST_F(GuideTest, Grants) {
+  start();
+  const Runtime& runtime = *runtime_;
+  constexpr std::string_view kReturns = R"((module (func (export "_start"))))";
+  const Program program = runtime.prepare({.module = compile(kReturns)}).value();
+  weft::Channel jobs = *weft::make_channel({.capacity = 64});
+  weft::Result<weft::Process> worker = runtime.spawn(program, {.grants = {{"jobs", jobs.receiver}}});
+  (void)jobs.sender.send(weft::Bytes::copy_of("page 7")).block();
+  ASSERT_TRUE(worker) << worker.error().message;
+  EXPECT_TRUE(worker->join().success());
 }
 
 Task<bool> talks_to(Process process) {

@@ -19,10 +19,11 @@ std::int32_t Society::add_handle(Process::State& process, std::shared_ptr<Sharea
   base::Lock lock(peer->mutex);
   if (peer->ended) return -wasi::kNoProcess;
   std::size_t same = 0;
+  const Shareable& added = *what;
   for (const auto& [handle, known] : peer->handles) {
     if (known == what) return handle;
     const Shareable& other = *known;
-    if (typeid(other) == typeid(*what)) ++same;
+    if (typeid(other) == typeid(added)) ++same;
   }
   if (same >= same_max || peer->handles.size() >= kHandlesMax) return -wasi::kTooManyHandles;
   // Among the first kHandlesMax + 1 numbers one is free.

@@ -129,7 +129,7 @@ Task<Result<std::int32_t>> wait(Caller& caller, std::int32_t handle, std::uint32
   }
   // For all there are members may have been added meanwhile. What is ready stays so; that one is gone is said once.
   if (events->size() > most) {
-    std::ranges::stable_partition(*events, &WaitEvent::gone);
+    std::ranges::partition(*events, &WaitEvent::gone);
     events->resize(most);
   }
   std::vector<Ready> ready;
