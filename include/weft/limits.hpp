@@ -58,6 +58,8 @@ struct Limits {
   // Guest threads at once, the first included. At the limit the guest's thread-spawn answers with an error.
   std::optional<std::uint64_t> threads{};
   MailboxLimits mailbox{};
+  // Of shared regions that it has made and that still exist, each with 4 KiB for itself. At the limit the guest is told.
+  std::uint64_t region_bytes = 64U << 20;
 };
 
 struct Usage {

@@ -39,6 +39,7 @@ struct RuntimeOptions {
   Duration quantum = std::chrono::milliseconds(1);  // how long a task runs while others wait for its worker
   unsigned processes_max = 10'000;                  // alive at once; spawn() beyond it fails with kExhausted
   unsigned names_max = 16'384;                      // of processes (register_name), all together
+  std::uint64_t regions_bytes_max = 1ULL << 30;     // of shared regions that guests make, or that have names, all together
   unsigned threads_max = 12'000;                // guest threads alive at once, of all processes that have any, their first included
   std::uint64_t stack_bytes = 512U << 10;       // of each guest
   std::uint64_t memory_bytes_max = 4ULL << 30;  // of linear memory, for any process; Limits::memory_bytes may say less
@@ -76,6 +77,7 @@ struct RuntimeStats {
   std::uint64_t blocking_threads = 0;
   std::uint64_t timers = 0;         // waiting
   std::uint64_t names = 0;          // registered
+  std::uint64_t region_bytes = 0;   // of shared regions, each with 4 KiB for itself
   std::uint64_t guest_threads = 0;  // alive, of processes whose programs may have several
 };
 

@@ -19,6 +19,7 @@
 #include "weft/process.hpp"
 #include "weft/process_lock.hpp"
 #include "weft/runtime.hpp"
+#include "weft/shared_region.hpp"
 #include "weft/supervisor.hpp"
 #include "weft/task.hpp"
 #include "weft/task_manager.hpp"

@@ -190,6 +190,7 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   environment->stack_bytes = options.stack_bytes;
   environment->entered.resize(options.workers);
   environment->society.set_names_max(options.names_max);
+  environment->society.set_regions_bytes_max(options.regions_bytes_max);
   process::Environment* const raw = environment.get();
   sched::SchedulerConfig scheduling;
   scheduling.workers = options.workers;
@@ -320,6 +321,7 @@ RuntimeStats Runtime::stats() const {
   stats.blocking_threads = scheduling.blocking.threads;
   stats.timers = scheduling.timers;
   stats.names = environment.society.names();
+  stats.region_bytes = environment.society.region_bytes();
   stats.guest_threads = environment.threads.taken();
   return stats;
 }

@@ -1,6 +1,7 @@
-// Locks and topics as the host sees them: what the process room has, by way of the Runtime.
+// Locks, regions and topics as the host sees them: what the process room has, by way of the Runtime.
 #include "api/runtime_state.hpp"
 #include "process/together/lock.hpp"
+#include "process/together/region.hpp"
 #include "process/together/society.hpp"
 #include "process/together/topic.hpp"
 
@@ -10,6 +11,12 @@ Result<ProcessLock> open_lock(const Runtime& runtime, std::string_view name, std
   auto opened = runtime.state()->environment->society.open_lock(name, permits);
   if (!opened) return std::unexpected(std::move(opened.error()));
   return ProcessLock(std::move(*opened));
+}
+
+Result<SharedRegion> open_region(const Runtime& runtime, std::string_view name, std::uint64_t bytes) {
+  auto opened = runtime.state()->environment->society.open_region(name, bytes);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  return SharedRegion(std::move(*opened));
 }
 
 std::size_t publish(const Runtime& runtime, std::string_view topic, const Bytes& bytes) {

@@ -55,6 +55,10 @@ class StrandPrograms(StrandsTest):
         for flags in self.both():
             self.good("joined\n", *flags, self.guest("spawn_join"))
 
+    def test_shared_regions(self):
+        for flags in self.both():
+            self.good("shared\n", *flags, self.guest("region"))
+
     def test_park_and_unpark(self):
         for flags in self.both():
             self.good("unparked\n", *flags, self.guest("park"), *["preempted" for _ in flags])

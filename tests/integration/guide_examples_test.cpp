@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <vector>
 
 #include "support/runtime_fixture.hpp"
 #include "weft/weft.hpp"
@@ -84,6 +85,20 @@ TEST_F(GuideTest, Mailboxes) {
   EXPECT_FALSE(*replied) << "nobody sent one with that tag";
   process.kill("the test");
   process.join();
+}
+
+TEST_F(GuideTest, SharedRegions) {
+  start();
+  const Runtime& runtime = *runtime_;
+  const std::vector<std::byte> pixels(100, std::byte{7});
+  weft::SharedRegion frames = weft::open_region(runtime, "frames", 1 << 20).value();
+  (void)frames.write(64, pixels);
+  (void)frames.add<std::uint32_t>(0, 1);  // the word at offset 0: how many there are
+  (void)frames.notify(0);                 // wakes whoever waits for another value there
+  EXPECT_EQ(frames.wait<std::uint32_t>(0, 0).block().value(), RegionWake::kNotEqual);
+  std::vector<std::byte> seen(pixels.size());
+  ASSERT_TRUE(frames.read(64, seen));
+  EXPECT_EQ(seen, pixels);
 }
 
 }  // namespace

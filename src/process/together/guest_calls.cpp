@@ -14,6 +14,7 @@ HostFunctions guest_calls(const HostFunctions& unless_in) {
   define_channel_calls(all);
   define_wait_calls(all);
   define_lock_calls(all);
+  define_region_calls(all);
   define_topic_calls(all);
   const auto taken = [&unless_in](const HostFunctions::Function& one) {
     return std::ranges::any_of(unless_in.all(),

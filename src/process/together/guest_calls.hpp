@@ -1,4 +1,4 @@
-// What the import modules weft_process, weft_channel, weft_wait, weft_lock and weft_topic share (docs/guide/messages.md; headers for guests in sdk/include/weft).
+// What the import modules weft_process, weft_channel, weft_wait, weft_lock, weft_topic and weft_region share (docs/guide/messages.md; headers for guests in sdk/include/weft).
 //
 // Their functions answer 0 or an errno of WASI, those that answer with an id or a handle -errno instead. They trap for one thing only: a pointer to what is not
 // memory of the guest. What a guest points to is checked, then copied once; after every wait it is looked up anew, since memory may have moved.
@@ -49,6 +49,7 @@ void define_grant_calls(HostFunctions& functions);
 void define_channel_calls(HostFunctions& functions);
 void define_wait_calls(HostFunctions& functions);
 void define_lock_calls(HostFunctions& functions);
+void define_region_calls(HostFunctions& functions);
 void define_topic_calls(HostFunctions& functions);
 
 // The process that calls.

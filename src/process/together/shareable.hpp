@@ -1,4 +1,4 @@
-// What guests hold by handles: locks, subscriptions, ends of channels, wait sets, events. And ByName, where those are found that have a name.
+// What guests hold by handles: locks, subscriptions, ends of channels, wait sets, events, shared regions. And ByName, where those are found that have a name.
 #pragma once
 
 #include <algorithm>
@@ -35,6 +35,7 @@ class ByName {
   static constexpr std::size_t kMax = 16'384;
   static constexpr std::size_t kNameBytesMax = 255;
 
+  // `make` gives a T or the reason why there is none.
   template <class Make>
   Result<std::shared_ptr<T>> open(std::string_view name, const Make& make) {
     if (name.empty() || name.size() > kNameBytesMax)
@@ -50,8 +51,8 @@ class ByName {
       sweep_at_ = std::min(kMax, std::max<std::size_t>(64, 2 * all_.size()));
       if (all_.size() >= kMax) return fail(ErrorKind::kExhausted, "there are " + std::to_string(kMax) + " of them already");
     }
-    std::shared_ptr<T> made = make();
-    all_.emplace(name, made);
+    Result<std::shared_ptr<T>> made = make();
+    if (made) all_.emplace(name, *made);
     return made;
   }
   std::shared_ptr<T> find(std::string_view name) const {

@@ -24,6 +24,7 @@ namespace weft {
 struct TopicOptions;
 namespace detail {
 class LockState;
+class RegionState;
 class SubscriptionState;
 class TopicState;
 }  // namespace detail
@@ -66,6 +67,14 @@ class Society {
   std::size_t publish(std::string_view topic, ProcessId publisher, const Bytes& bytes) const;
   Result<std::shared_ptr<detail::SubscriptionState>> subscribe(std::string_view topic, const TopicOptions& options);
 
+  // Shared regions: see weft/shared_region.hpp. `maker`, if there is one, pays for what is made. kBadArgument, kExhausted, kNotFound: the maker has ended.
+  using RegionResult = Result<std::shared_ptr<detail::RegionState>>;
+  RegionResult make_region(std::uint64_t bytes, Process::State* maker);
+  RegionResult open_region(std::string_view name, std::uint64_t bytes, Process::State* maker = nullptr);
+  // The bound on all of them, set once.
+  void set_regions_bytes_max(std::uint64_t max);
+  std::uint64_t region_bytes() const;
+
   // Handles of guests. A number from 1, the same for the same thing; or -errno. Of one type there may be `same_max`.
   static constexpr std::size_t kHandlesMax = 256;
   static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what, std::size_t same_max = kHandlesMax);
@@ -95,6 +104,8 @@ class Society {
   Table& table_;
   ByName<detail::LockState> locks_;
   ByName<detail::TopicState> topics_;
+  ByName<detail::RegionState> regions_by_name_;
+  std::shared_ptr<RegionBudget> regions_;
   // Writers: monitor(). A count that publishes nothing, hence relaxed.
   base::atomic<MonitorId> next_monitor_{1};
   std::size_t names_max_ = 16'384;
