@@ -155,6 +155,12 @@ struct ExitStatus {
   bool success() const noexcept { return kind == ExitKind::kReturned || (kind == ExitKind::kExited && code == 0); }
 };
 
+// What a guest says of its health, by calling the function `alive` of the import module "weft".
+struct Heartbeat {
+  std::uint64_t beats = 0;  // calls so far
+  Duration silent{0};       // since the last one; if there was none, since the spawn
+};
+
 std::string_view name_of(ExitKind kind) noexcept;  // "returned", "exited", "trapped", …
 
 class Process {
@@ -166,6 +172,8 @@ class Process {
   const std::string& name() const noexcept;
   bool running() const noexcept;
   Usage usage() const;  // so far
+  // Whether it is too long is for you to say: see the health checks of `weft up`.
+  Heartbeat heartbeat() const;
 
   // Waits for the end. Blocks the calling thread: not to be called on a worker (a task or a host function), which is
   // answered with an assertion; await exited() there.

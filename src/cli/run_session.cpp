@@ -116,8 +116,6 @@ int RunSession::start() {
   options.cache = settings_.cache;
   options.cache_directory = settings_.cache_directory;
   options.trace = !settings_.trace.empty();
-  // A child of weft up that reports to its health check runs here as well.
-  options.host.define("weft", "alive", [](Caller&) {});
   Result<Runtime> runtime = Runtime::create(std::move(options));
   if (!runtime) {
     Error error = std::move(runtime.error());

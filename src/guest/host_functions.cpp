@@ -141,6 +141,11 @@ weft_error* acknowledge_stop(void*, void* process, weft_caller*, const weft_val*
   return nullptr;
 }
 
+weft_error* alive(void*, void* process, weft_caller*, const weft_val*, std::size_t, weft_val*, std::size_t) noexcept {
+  static_cast<wasm::CallHost*>(process)->alive();
+  return nullptr;
+}
+
 weft_error* progress(void*, void* process, weft_caller* raw, const weft_val* args, std::size_t, weft_val*, std::size_t) noexcept {
   auto& host = *static_cast<wasm::CallHost*>(process);
   try {
@@ -196,6 +201,7 @@ Result<void> define_weft_module(wasm::Linker& linker, const HostFunctions& unles
   };
   Result<void> defined = define("stop_requested", {}, {WEFT_VAL_KIND_I32}, stop_requested);
   if (defined) defined = define("acknowledge_stop", {}, {}, acknowledge_stop);
+  if (defined) defined = define("alive", {}, {}, alive);
   if (defined) defined = define("progress", {WEFT_VAL_KIND_F64, WEFT_VAL_KIND_I32, WEFT_VAL_KIND_I32}, {}, progress);
   return defined;
 }

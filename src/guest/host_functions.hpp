@@ -14,6 +14,7 @@ Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& fu
 // Import module "weft": what any guest may ask of the runtime.
 //   stop_requested: () -> i32                           1 once the process was asked to end (Process::request_stop), else 0
 //   acknowledge_stop: () -> ()                          it has heard that: see CancellationStrategy (weft/task_manager.hpp)
+//   alive: () -> ()                                    it is well: see Process::heartbeat
 //   progress: (f64 fraction, i32 text, i32 length) -> ()  how far it is, 0 … 1, and in words: what TaskInfo shows. Traps on a text outside of its memory
 Result<void> define_weft_module(wasm::Linker& linker, const HostFunctions& unless_in);
 

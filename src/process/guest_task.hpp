@@ -70,6 +70,7 @@ class GuestTask final : public sched::Task, public wasm::CallHost {
   std::int32_t spawn_thread(std::int32_t argument) noexcept override;
   void strand_finished(std::uint64_t token, Result<std::vector<Value>> results) noexcept override;
   std::uint64_t process_id() const noexcept override { return process_->id; }
+  void alive() noexcept override { process_->beat(); }
   void progress(double fraction, std::string_view text) noexcept override;
   void acknowledge_stop() noexcept override;
   bool stop_requested() const noexcept override { return process_->stop_requested.load(std::memory_order_acquire); }

@@ -278,6 +278,20 @@ void Process::State::add_waiting_stack(std::uint32_t thread, std::vector<Frame> 
   }
 }
 
+void Process::State::beat() noexcept {
+  last_beat_ns.store(environment.scheduler().now_ns(), std::memory_order_relaxed);
+  beats.fetch_add(1, std::memory_order_release);
+}
+
+Heartbeat Process::State::heartbeat() const noexcept {
+  Heartbeat beat{.beats = beats.load(std::memory_order_acquire)};
+  const std::uint64_t last_ns = beat.beats == 0 ? spawned_ns : last_beat_ns.load(std::memory_order_relaxed);
+  // Another thread's beat may be a moment after this look at the clock.
+  const std::uint64_t now_ns = environment.scheduler().now_ns();
+  if (now_ns > last_ns) beat.silent = span(now_ns - last_ns);
+  return beat;
+}
+
 Usage Process::State::usage_now() const {
   std::unique_lock lock(mutex);
   if (status) return status->usage;
@@ -454,6 +468,7 @@ ProcessId Process::id() const noexcept { return state_->id; }
 const std::string& Process::name() const noexcept { return state_->name; }
 bool Process::running() const noexcept { return !state_->over.load(std::memory_order_acquire); }
 Usage Process::usage() const { return state_->usage_now(); }
+Heartbeat Process::heartbeat() const { return state_->heartbeat(); }
 
 ExitStatus Process::join() const {
   WEFT_ASSERT(sched::RunContext::current() == nullptr, "join() blocks its thread, and this is a worker: co_await exited() instead");

@@ -75,6 +75,10 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   void finish_strands();
   void strand_finished(std::uint64_t token, Result<std::vector<Value>> results);
 
+  // By the guest: weft.alive.
+  void beat() noexcept;
+  Heartbeat heartbeat() const noexcept;
+
   Usage usage_now() const;
   // False: ended already, and `waiter` was not registered.
   bool wait_for_end(sched::Task& waiter);
@@ -100,6 +104,10 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   base::atomic<bool> stop_requested{false};
   // Writer: publish; readers: running(), the nudge. Set before the waiters are told.
   base::atomic<bool> over{false};
+
+  // weft.alive. Writers: the guest's threads; readers: heartbeat(). The time is written first, released by the count and acquired with it.
+  base::atomic<std::uint64_t> last_beat_ns{0};
+  base::atomic<std::uint64_t> beats{0};
 
   // CPU time of all threads, kept only where it is limited. Writers: the threads, each adding its own; readers: the same. Publishes nothing.
   base::atomic<std::uint64_t> cpu_spent_ns{0};

@@ -40,7 +40,8 @@ class CallHost {
   // The process was asked to end.
   virtual bool stop_requested() const noexcept = 0;
 
-  // What the guest says of itself: how far it is (0 … 1, if it keeps to it), and that it has heard that it is to end.
+  // What the guest says of itself: that it is well, how far it is (0 … 1, if it keeps to it), and that it has heard that it is to end.
+  virtual void alive() noexcept {}
   virtual void progress(double, std::string_view) noexcept {}
   virtual void acknowledge_stop() noexcept {}
 

@@ -306,6 +306,26 @@ TEST_F(ProcessTest, EndlessLoopsShareTheWorkers) {
   }
 }
 
+TEST_F(ProcessTest, BeatsAreCounted) {
+  start();
+  const Process process = spawn(R"((module
+    (import "weft" "alive" (func $alive))
+    (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (call $alive) (call $alive) (call $alive) (loop $again (drop (call $yield)) (br $again)))))");
+  while (process.heartbeat().beats < 3) std::this_thread::yield();
+  const Heartbeat beat = process.heartbeat();
+  EXPECT_EQ(beat.beats, 3U);
+  while (process.heartbeat().silent <= beat.silent) std::this_thread::yield();
+  process.kill("the test");
+  (void)process.join();
+  EXPECT_EQ(process.heartbeat().beats, 3U);
+  const Process silent = spawn(kReturns);
+  (void)silent.join();
+  EXPECT_EQ(silent.heartbeat().beats, 0U);
+  EXPECT_GT(silent.heartbeat().silent, 0ns) << "since its spawn";
+}
+
 TEST_F(ProcessTest, PrioritiesCanBeChangedWhileItRuns) {
   start();
   const Process process = spawn({.module = compile(kYieldsForever), .priority = kPriorityLowest});

@@ -1,15 +1,14 @@
-// Signs of life: guests call weft.alive (import module "weft"), and whoever did not in time is found.
+// Signs of life: guests call weft.alive, and whoever did not in time is found.
 //
-//   Beats beats;                                        // a shared one; options.host gets its function
-//   beats.watch(process.id(), "cart", health);          // main thread, when it has started
-//   for (const Beats::Late& late : beats.take_late(now)) kill it
+//   Beats beats;
+//   beats.watch(process, "cart", health);               // when it has started
+//   for (const Beats::Late& late : beats.take_late()) kill it
 //
-// beat(): any thread. The others: one thread.
+// One thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -24,9 +23,7 @@ class Beats {
  public:
   using Clock = std::chrono::steady_clock;
 
-  void beat(ProcessId process);
-
-  void watch(ProcessId process, std::string path, const ManifestHealth& health);
+  void watch(Process process, std::string path, const ManifestHealth& health);
   void forget(ProcessId process);
 
   struct Late {
@@ -36,21 +33,23 @@ class Beats {
   };
   // Those that are late, each once.
   std::vector<Late> take_late();
-  // When the next one would be late if it stayed silent.
+  // When one may be late: take_late() looks then.
   std::optional<Clock::time_point> next_deadline() const;
 
  private:
   struct Watched {
+    Process process;
     std::string path;
     ManifestHealth health;
-    Clock::time_point last;  // beat, or its start
+    Clock::time_point last;     // beat that is known of, or its start
+    Clock::time_point look_at;  // when a look is worth while
     bool has_beaten = false;
     Duration bound() const { return has_beaten ? health.interval : health.start.value_or(health.interval); }
     Clock::time_point deadline() const;
+    void look(Clock::time_point now);
   };
 
-  mutable std::mutex mutex_;
-  std::unordered_map<ProcessId, Watched> watched_;  // under mutex_
+  std::unordered_map<ProcessId, Watched> watched_;
 };
 
 }  // namespace weft::cli

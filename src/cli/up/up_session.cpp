@@ -107,7 +107,6 @@ int UpSession::start() {
   if (const int failed = take_name(); failed != 0) return failed;
   if (const int failed = serve_metrics(); failed != 0) return failed;
   RuntimeOptions options = runtime_options_of(manifest_);
-  options.host.define("weft", "alive", [beats = beats_](Caller& caller) { beats->beat(caller.process_id()); });
   Result<Runtime> runtime = Runtime::create(std::move(options));
   if (!runtime) return refuse(runtime.error());
   runtime_.emplace(std::move(*runtime));
@@ -215,7 +214,7 @@ int UpSession::loop() {
 }
 
 std::optional<Duration> UpSession::until_next_event() const {
-  std::optional<Clock::time_point> next = beats_->next_deadline();
+  std::optional<Clock::time_point> next = beats_.next_deadline();
   const auto consider = [&](Clock::time_point at) { next = next ? std::min(*next, at) : at; };
   if (table_) consider(draw_at_);
   if (stopping_ == Stopping::kKilled) consider(give_up_at_);
@@ -282,9 +281,9 @@ void UpSession::take(const SupervisorEvent& event) {
   Row* row = board_.take(event, name());
   if (row != nullptr && !row->is_group) {
     if (event.kind == Kind::kStarted) {
-      if (row->health) beats_->watch(event.process.id(), row->path, *row->health);
+      if (row->health) beats_.watch(event.process, row->path, *row->health);
     } else if (event.kind == Kind::kExited && event.process) {
-      beats_->forget(event.process.id());
+      beats_.forget(event.process.id());
     }
   }
   const bool bad_exit = event.kind == Kind::kExited && event.exit && !event.exit->success();
@@ -331,7 +330,7 @@ void UpSession::write_guest(const std::string& path, GuestOutput how, Stream str
 }
 
 void UpSession::check_health() {
-  for (const Beats::Late& late : beats_->take_late()) {
+  for (const Beats::Late& late : beats_.take_late()) {
     Row* row = board_.find(late.path);
     if (row == nullptr || !row->process || row->process.id() != late.process) continue;
     ++row->unhealthy;

@@ -130,7 +130,7 @@ class UpSession {
   const Settings& settings_;
   platform::SignalSource& signals_;
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
-  const std::shared_ptr<Beats> beats_ = std::make_shared<Beats>();
+  Beats beats_;
   Console console_;
   Printer printer_{console_};
   Manifest manifest_;
