@@ -1,7 +1,5 @@
-// The task manager with real guests: priorities, bounds and back-pressure, each way to cancel against guests that obey, ignore and take their time, trees of
-// tokens, fuel, limits, what tasks say of themselves, and how everything ends. The fixture insists that nothing is left.
-#include "weft/task_manager.hpp"
-
+// The task manager with real guests: what runs, priorities, bounds and back-pressure, what tasks say of themselves, and how everything ends. The fixture insists
+// that nothing is left. Nothing here depends on how long something takes; what times there are is tested in virtual time (src/process/manager).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,79 +10,12 @@
 #include <thread>
 #include <vector>
 
-#include "support/guests.hpp"
-#include "support/runtime_fixture.hpp"
-#include "weft/bridge.hpp"
+#include "support/task_manager_fixture.hpp"
 
 namespace weft::testing {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Ends as soon as it is asked to.
-constexpr std::string_view kObeys = R"((module
-  (import "weft" "stop_requested" (func $stop (result i32)))
-  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start") (loop $again (drop (call $yield)) (br_if $again (i32.eqz (call $stop)))))))";
-
-// Acknowledges when asked, and goes on for ever.
-constexpr std::string_view kAcknowledges = R"((module
-  (import "weft" "stop_requested" (func $stop (result i32)))
-  (import "weft" "acknowledge_stop" (func $acknowledge))
-  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start")
-    (loop $again (drop (call $yield)) (br_if $again (i32.eqz (call $stop))))
-    (call $acknowledge)
-    (loop $on (drop (call $yield)) (br $on)))))";
-
-// Reports 0.25 "a quarter", then a number out of bounds, and waits to be stopped.
-constexpr std::string_view kReports = R"((module
-  (import "weft" "stop_requested" (func $stop (result i32)))
-  (import "weft" "progress" (func $progress (param f64 i32 i32)))
-  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 16) "a quarter")
-  (func (export "_start")
-    (call $progress (f64.const 7) (i32.const 0) (i32.const 0))
-    (call $progress (f64.const 0.25) (i32.const 16) (i32.const 9))
-    (loop $again (drop (call $yield)) (br_if $again (i32.eqz (call $stop)))))))";
-
-constexpr std::string_view kReportsOutside = R"((module
-  (import "weft" "progress" (func $progress (param f64 i32 i32)))
-  (memory (export "memory") 1)
-  (func (export "_start") (call $progress (f64.const 0.5) (i32.const 65530) (i32.const 100)))))";
-
-class TaskManagerTest : public RuntimeTest {
- protected:
-  TaskManager build(const TaskManager::Builder& builder) {
-    Result<TaskManager> manager = builder.build();
-    EXPECT_TRUE(manager) << (manager ? "" : manager.error().message);
-    if (!manager) std::abort();
-    return *manager;
-  }
-  TaskManager::Builder builder() { return TaskManager::builder(*runtime_); }
-  Program program(std::string_view text) {
-    Result<Program> made = runtime_->prepare({.module = compile(text)});
-    EXPECT_TRUE(made) << (made ? "" : made.error().message);
-    return made ? *made : Program();
-  }
-  static TaskHandle must(Result<TaskHandle> task) {
-    EXPECT_TRUE(task) << (task ? "" : task.error().message);
-    if (!task) std::abort();
-    return *task;
-  }
-  // A look, not a sleep.
-  template <class Condition>
-  static void wait_until(const Condition& condition) {
-    while (!condition()) std::this_thread::yield();
-  }
-  void wait_until_it_runs(const TaskHandle& task) {
-    wait_until([&] { return task.process().has_value(); });
-    wait_until_run(*task.process());
-  }
-};
 
 TEST_F(TaskManagerTest, RunsProcessesAndCoroutines) {
   start();
@@ -92,7 +23,7 @@ TEST_F(TaskManagerTest, RunsProcessesAndCoroutines) {
   const TaskHandle returns = must(manager.try_submit(program(kReturns), {.type = "guest", .name = "first"}));
   const TaskHandle exits = must(manager.try_submit(ProcessSpec{.module = compile(kExits42)}));
   const TaskHandle traps = must(manager.try_submit(program(kTraps)));
-  auto body = []() -> Task<void> { co_await sleep_for(1ms); };
+  auto body = []() -> Task<void> { co_await yield(); };
   const TaskHandle coroutine = must(manager.try_submit(body()));
   auto throws = []() -> Task<void> {
     co_await yield();
@@ -271,274 +202,6 @@ TEST_F(TaskManagerTest, MemoryLimitsAddUp) {
   EXPECT_EQ(grown.exit->limit->value, 1U << 20);
 }
 
-// ---- cancelling ----
-
-TEST_F(TaskManagerTest, ImmediateKillsWhatSpins) {
-  start();
-  const TaskManager manager = build(builder().cancellation("now", CancellationStrategy::immediate()));
-  const TaskHandle spins = must(manager.try_submit(program(kSpins), {.type = "now"}));
-  wait_until_it_runs(spins);
-  spins.cancel("the test");
-  const TaskStatus status = spins.join();
-  EXPECT_EQ(status.end, TaskEnd::kCancelled);
-  EXPECT_TRUE(status.forced);
-  EXPECT_EQ(status.message, "the test");
-  EXPECT_EQ(status.exit->kind, ExitKind::kKilled);
-  EXPECT_EQ(status.exit->killed_by, "the test");
-  EXPECT_EQ(manager.stats().forced, 1U);
-}
-
-TEST_F(TaskManagerTest, GracefulWaitsForWhatObeysAndForcesWhatDoesNot) {
-  start();
-  const TaskManager manager = build(builder()
-                                        .cancellation("patient", CancellationStrategy::graceful(1h))
-                                        .cancellation("hasty", CancellationStrategy::graceful(5ms)));
-  const TaskHandle obeys = must(manager.try_submit(program(kObeys), {.type = "patient"}));
-  const TaskHandle reads = must(manager.try_submit(program(kEchoes), {.type = "patient"}));
-  const TaskHandle ignores = must(manager.try_submit(program(kSpins), {.type = "hasty"}));
-  wait_until_it_runs(obeys);
-  wait_until_it_runs(ignores);
-  const auto begun = std::chrono::steady_clock::now();
-  manager.cancel_all("closing");
-  const TaskStatus obeyed = obeys.join();
-  EXPECT_EQ(obeyed.end, TaskEnd::kCancelled);
-  EXPECT_FALSE(obeyed.forced);
-  EXPECT_EQ(obeyed.exit->kind, ExitKind::kReturned);
-  EXPECT_EQ(obeyed.message, "closing");
-  EXPECT_FALSE(reads.join().forced);
-  const TaskStatus forced = ignores.join();
-  EXPECT_GE(std::chrono::steady_clock::now() - begun, 5ms);
-  EXPECT_EQ(forced.end, TaskEnd::kCancelled);
-  EXPECT_TRUE(forced.forced);
-  EXPECT_EQ(forced.exit->kind, ExitKind::kKilled);
-}
-
-TEST_F(TaskManagerTest, CooperativeForcesNobody) {
-  start();
-  const TaskManager manager = build(builder().cancellation("polite", CancellationStrategy::cooperative()));
-  const TaskHandle obeys = must(manager.try_submit(program(kObeys), {.type = "polite"}));
-  const TaskHandle acknowledges = must(manager.try_submit(program(kAcknowledges), {.type = "polite"}));
-  const TaskHandle ignores = must(manager.try_submit(program(kSpins), {.type = "polite"}));
-  wait_until_it_runs(acknowledges);
-  wait_until_it_runs(ignores);
-  manager.cancel_type("polite", "please");
-  EXPECT_FALSE(obeys.join().forced);
-  const TaskStatus acknowledged = acknowledges.join();
-  EXPECT_EQ(acknowledged.end, TaskEnd::kCancelled);
-  EXPECT_TRUE(acknowledged.acknowledged);
-  EXPECT_FALSE(acknowledged.exit) << "it still runs";
-  EXPECT_EQ(acknowledges.state(), TaskState::kCancelling);
-  EXPECT_FALSE(ignores.join_for(20ms));
-  EXPECT_EQ(ignores.state(), TaskState::kCancelling);
-  EXPECT_EQ(ignores.info().message, "please");
-  EXPECT_EQ(manager.stats().cancelling, 2U);
-  ignores.process()->kill("the test");
-  acknowledges.process()->kill("the test");
-  EXPECT_EQ(ignores.join().end, TaskEnd::kCancelled);
-  ASSERT_TRUE(manager.wait_idle(kHang));
-  EXPECT_EQ(manager.stats().forced, 0U);
-}
-
-TEST_F(TaskManagerTest, CoroutinesAreCancelledTheSameWays) {
-  start();
-  const TaskManager manager = build(builder()
-                                        .cancellation("now", CancellationStrategy::immediate())
-                                        .cancellation("hasty", CancellationStrategy::graceful(2ms))
-                                        .cancellation("polite", CancellationStrategy::cooperative()));
-  std::atomic<int> destroyed{0};
-  struct Guard {
-    std::atomic<int>& count;
-    ~Guard() { ++count; }
-  };
-  auto sleeps = [&](TaskControl) -> Task<void> {
-    const Guard guard{destroyed};
-    co_await sleep_for(1h);
-  };
-  auto obeys = [](TaskControl self) -> Task<void> { (void)co_await self.token().cancelled_wait(); };
-  auto says = [](TaskControl self) -> Task<void> {
-    self.acknowledge();  // nothing to acknowledge yet
-    (void)co_await self.token().cancelled_wait();
-    self.acknowledge();
-    co_await sleep_for(1ms);
-  };
-  const TaskHandle now = must(manager.try_submit(sleeps, {.type = "now"}));
-  const TaskHandle hasty = must(manager.try_submit(sleeps, {.type = "hasty"}));
-  const TaskHandle fine = must(manager.try_submit(obeys, {.type = "hasty"}));
-  const TaskHandle polite = must(manager.try_submit(says, {.type = "polite"}));
-  wait_until(
-      [&] { return std::ranges::count_if(runtime_->dump(), [](const TaskDump& task) { return task.state == "parked"; }) >= 4; });
-  manager.cancel_all("over");
-  EXPECT_TRUE(now.join().forced);
-  EXPECT_TRUE(hasty.join().forced);
-  EXPECT_FALSE(fine.join().forced);
-  EXPECT_TRUE(polite.join().acknowledged);
-  ASSERT_TRUE(manager.wait_idle(kHang));
-  EXPECT_EQ(destroyed.load(), 2);
-  EXPECT_EQ(manager.stats().cancelled, 4U);
-}
-
-TEST_F(TaskManagerTest, CancelledWhileItWaitsInTheQueue) {
-  start();
-  const TaskManager manager = build(builder().max_tasks(1));
-  const TaskHandle first = must(manager.try_submit(program(kObeys)));
-  const TaskHandle second = must(manager.try_submit(program(kTraps)));
-  const TaskHandle third = must(manager.try_submit(program(kReturns)));
-  second.cancel("changed my mind");
-  const TaskStatus status = second.join();
-  EXPECT_EQ(status.end, TaskEnd::kCancelled);
-  EXPECT_FALSE(status.exit);
-  EXPECT_EQ(status.message, "changed my mind");
-  first.cancel();
-  EXPECT_EQ(third.join().end, TaskEnd::kSucceeded);
-}
-
-TEST_F(TaskManagerTest, ATreeOfAThousandTasks) {
-  start();
-  const TaskManager manager =
-      build(builder().max_tasks(600).queue_max(600).default_cancellation(CancellationStrategy::immediate()));
-  const CancellationSource root;
-  std::vector<CancellationSource> branches;
-  for (int index = 0; index < 10; ++index) branches.emplace_back(root.token());
-  const Program sleeps = program(kSleeps);
-  std::vector<TaskHandle> tasks;
-  for (std::size_t index = 0; index < 1000; ++index)
-    tasks.push_back(must(manager.try_submit(sleeps, {.token = branches[index % 10].token()})));
-  const TaskHandle outside = must(manager.try_submit(program(kObeys)));
-  branches[3].cancel("a branch");
-  for (std::size_t index = 3; index < 1000; index += 10) EXPECT_EQ(tasks[index].join().message, "a branch");
-  EXPECT_EQ(tasks[4].state(), TaskState::kRunning);
-  root.cancel("the root");
-  for (const TaskHandle& task : tasks) EXPECT_EQ(task.join().end, TaskEnd::kCancelled);
-  EXPECT_FALSE(outside.try_join());
-  outside.cancel();
-  ASSERT_TRUE(manager.wait_idle(kHang));
-  EXPECT_EQ(manager.stats().cancelled, 1001U);
-}
-
-TEST_F(TaskManagerTest, ADeadlineCancels) {
-  start();
-  const TaskManager manager = build(builder().default_cancellation(CancellationStrategy::immediate()));
-  const CancellationSource request;
-  const TaskHandle task = must(manager.try_submit(program(kSpins), {.token = request.token()}));
-  request.cancel_after(*runtime_, 2ms, "too slow");
-  EXPECT_EQ(task.join().message, "too slow");
-}
-
-// Cancelled at every moment between submission and end, from another thread.
-TEST_F(TaskManagerTest, CancelledAtAnyMoment) {
-  start();
-  const TaskManager manager = build(builder().max_tasks(2).default_cancellation(CancellationStrategy::immediate()));
-  const Program returns = program(kReturns);
-  for (int round = 0; round < 300; ++round) {
-    const CancellationSource source;
-    std::atomic<bool> go{false};
-    std::thread canceller([&] {
-      while (!go.load()) {
-      }
-      for (int spin = 0; spin < round * 10; ++spin) std::atomic_signal_fence(std::memory_order_seq_cst);
-      source.cancel("raced");
-    });
-    go.store(true);
-    const Result<TaskHandle> task = manager.try_submit(returns, {.token = source.token()});
-    if (task) {
-      const TaskStatus status = task->join();
-      EXPECT_TRUE(status.end == TaskEnd::kSucceeded || status.end == TaskEnd::kCancelled);
-    }
-    canceller.join();
-  }
-  ASSERT_TRUE(manager.wait_idle(kHang));
-}
-
-// ---- fuel ----
-
-TEST_F(TaskManagerTest, FuelIsWaitedFor) {
-  start();
-  auto time = std::make_shared<std::atomic<std::uint64_t>>(1);
-  const FuelPool pool = FuelPool::create({.capacity = 250,
-                                          .regeneration_per_second = 110,
-                                          .rates = {.spawn = 100, .spawn_per_stack_page = 0, .join = 10},
-                                          .clock = [time] { return time->load(); }})
-                            .value();
-  const TaskManager manager = build(builder().fuel(pool));
-  const Program returns = program(kReturns);
-  std::vector<TaskHandle> tasks;
-  for (int index = 0; index < 4; ++index) tasks.push_back(must(manager.try_submit(returns)));
-  EXPECT_EQ(tasks[0].join().end, TaskEnd::kSucceeded);
-  EXPECT_EQ(tasks[1].join().end, TaskEnd::kSucceeded);
-  wait_until([&] { return pool.stats().waiting == 1; });
-  EXPECT_EQ(tasks[2].state(), TaskState::kQueued);
-  time->fetch_add(1'000'000'000);
-  pool.refresh();
-  EXPECT_EQ(tasks[2].join().end, TaskEnd::kSucceeded);
-  wait_until([&] { return pool.stats().waiting == 1; });
-  EXPECT_EQ(tasks[3].state(), TaskState::kQueued);
-  tasks[3].cancel();
-  EXPECT_EQ(tasks[3].join().end, TaskEnd::kCancelled);
-  // Nobody is left who needs it: what waited for it goes, and takes nothing.
-  wait_until([&] { return pool.stats().waiting == 0 && runtime_->stats().tasks == 0; });
-  EXPECT_EQ(pool.stats().taken, 330U);
-}
-
-TEST_F(TaskManagerTest, FuelRunsOutWithAnError) {
-  start();
-  const FuelPool pool =
-      FuelPool::create(
-          {.capacity = 150, .rates = {.spawn = 100, .spawn_per_stack_page = 0, .join = 10}, .on_exhausted = OnExhausted::kFail})
-          .value();
-  const TaskManager manager = build(builder().max_tasks(1).fuel(pool));
-  const TaskHandle obeys = must(manager.try_submit(program(kObeys)));
-  const Result<TaskHandle> refused = manager.try_submit(program(kReturns));
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, ErrorKind::kExhausted);
-  EXPECT_NE(refused.error().message.find("110 were asked for, 40 are there"), std::string::npos) << refused.error().message;
-  pool.give_back(70);
-  const TaskHandle queued = must(manager.try_submit(program(kReturns)));
-  EXPECT_EQ(pool.available(), 0);
-  queued.cancel();
-  EXPECT_EQ(pool.available(), 110) << "what never began is not paid for";
-  obeys.cancel();
-  ASSERT_TRUE(manager.wait_idle(kHang));
-  const FuelPool tiny = FuelPool::create({.capacity = 5}).value();
-  EXPECT_EQ(build(builder().fuel(tiny)).try_submit(program(kReturns)).error().kind, ErrorKind::kBadArgument);
-}
-
-TEST_F(TaskManagerTest, AProcessDrawsFromItsPool) {
-  start();
-  const FuelPool pool =
-      FuelPool::create({.capacity = 1000, .rates = {.spawn = 600, .spawn_per_stack_page = 0, .context_switch = 1}}).value();
-  const Process process = runtime_->spawn(program(kReturns), {.fuel = pool}).value();
-  EXPECT_TRUE(process.join().success());
-  EXPECT_EQ(pool.available(), 1000 - 600 - 1);
-  const Result<Process> refused = runtime_->spawn(program(kReturns), {.fuel = pool});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, ErrorKind::kExhausted);
-}
-
-// A guest whose threads are to be paid for: it gets as many as the fuel is for, and is told of the rest.
-TEST_F(TaskManagerTest, GuestThreadsDrawFromItToo) {
-  start();
-  const FuelPool pool =
-      FuelPool::create(
-          {.capacity = 1000, .initial = 350, .rates = {.spawn = 100, .spawn_per_stack_page = 0, .synchronization = {}}})
-          .value();
-  const Result<Process> process = runtime_->spawn(program(R"((module
-    (import "env" "memory" (memory 1 1 shared))
-    (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
-    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-    (func (export "wasi_thread_start") (param i32 i32))
-    (func (export "_start") (local $i i32) (local $n i32)
-      (loop $again
-        (if (i32.gt_s (call $spawn (i32.const 0)) (i32.const 0)) (then (local.set $n (i32.add (local.get $n) (i32.const 1)))))
-        (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 10))))
-      (call $exit (local.get $n)))))"),
-                                                  {.fuel = pool});
-  ASSERT_TRUE(process) << process.error().message;
-  EXPECT_EQ(process->join().code, 2);
-  EXPECT_EQ(pool.available(), 50);
-}
-
-// ---- what tasks say of themselves ----
-
 TEST_F(TaskManagerTest, ProgressOfGuestsAndCoroutines) {
   start();
   const TaskManager manager = build(builder());
@@ -579,8 +242,6 @@ TEST_F(TaskManagerTest, TasksWaitForTasks) {
   guest.cancel();
   EXPECT_EQ(*waiting.join(), TaskEnd::kCancelled);
 }
-
-// ---- ends ----
 
 TEST_F(TaskManagerTest, DroppingEverythingLetsItGoOn) {
   start();

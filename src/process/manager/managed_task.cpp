@@ -259,7 +259,7 @@ void ManagedTask::ended(TaskStatus status, Usage usage_in_all) {
   bool advance = false;
   {
     base::Lock lock(manager->mutex);
-    if (phase == Phase::kCancelling && status.end != TaskEnd::kCancelled) {
+    if (phase == Phase::kCancelling) {
       status.end = TaskEnd::kCancelled;
       status.message = source.token().reason();
     }
