@@ -1,11 +1,12 @@
 # The usual ways in. Nothing clever happens here: the work is in scripts/, CMakePresets.json and cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-sanitizers fuzz bench lint format install clean guests bootstrap
+.PHONY: help run build test test-sanitizers fuzz bench soak soak-sim lint format install clean guests bootstrap
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
@@ -32,6 +33,12 @@ fuzz: bootstrap ## run the fuzzers of what parses over libFuzzer, FUZZ_SECONDS e
 	@set -e; for fuzzer in build/fuzz/fuzz/*_fuzz; do name=$$(basename $$fuzzer); echo "$$name"; mkdir -p build/fuzz/found/$$name; \
 	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ build/fuzz/found/$$name \
 	    $$(find src tests -type d -name $${name}_corpus) 2>&1 | tail -n 3; done
+
+soak: build ## run weft up with 60 children that fall, for SOAK_SECONDS (default 600)
+	tests/stress/soak_up/soak_up.py --seconds $(SOAK_SECONDS)
+
+soak-sim: build ## run 200 hours of faults in a tree of supervisors, in virtual time (10 minutes)
+	WEFT_SOAK_SEEDS=200 build/dev/tests/supervise_test --gtest_filter='Soak*'
 
 bench: bootstrap ## release build (fat LTO: 10 minutes and more), then the table of comparisons
 	@scripts/bootstrap --bench
