@@ -99,6 +99,10 @@ void RequestServer::finish(ClientId id) {
   if (!wants_to_write(*client)) std::erase_if(clients_, [&](const Client& each) { return each.id == id; });
 }
 
+void RequestServer::send_last() {
+  clients_.remove_if([&](Client& client) { return wants_to_write(client) && !write(client); });
+}
+
 bool RequestServer::connected(ClientId id) const {
   return std::ranges::any_of(clients_, [&](const Client& client) { return client.id == id; });
 }

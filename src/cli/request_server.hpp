@@ -62,6 +62,8 @@ class RequestServer {
   Pushed push(ClientId client, std::string_view text);
   void finish(ClientId client);
   bool connected(ClientId client) const;
+  // Before the end: sends what can be sent without waiting.
+  void send_last();
 
  private:
   struct Client {

@@ -284,6 +284,8 @@ class Clients(UpTest):
         while logs.stdout.read() is None:
             self.weft("kill", "a")
         self.stop(up)
+        # Also of the end.
+        self.assertIn(b'"event":"exit"', events.stdout.read())
         self.assertEqual(events.wait(HANGS_S), 0)
         self.assertEqual(logs.wait(HANGS_S), 0)
 

@@ -453,7 +453,8 @@ int UpSession::finish() {
   const int status = exit_status();
   const std::string& why = end_->message;
   tell(note_of("exit", name(), "", fmt::format("{} (exit status {})", why, status)), status != kExitSuccess);
-  // A reader that takes nothing is not waited for.
+  // Followers hear of the end; those that take nothing are not waited for.
+  control_.send_last();
   if (!printer_.flush(kLastWords)) leave_now(status);
   return status;
 }
