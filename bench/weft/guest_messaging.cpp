@@ -23,7 +23,7 @@ struct Stage {
   }
 };
 
-std::vector<weft::Grant> grants(std::variant<weft::Sender, weft::Receiver> there) {
+std::vector<weft::Grant> grants(decltype(weft::Grant::what) there) {
   std::vector<weft::Grant> list;
   list.push_back({.name = "there", .what = std::move(there)});
   return list;

@@ -12,12 +12,13 @@
 #include <variant>
 
 #include "weft/channel.hpp"
+#include "weft/shared_region.hpp"
 
 namespace weft {
 
 struct Grant {
   std::string name{};  // 1 to 255 bytes; no two grants of a process have the same
-  std::variant<Sender, Receiver> what{};
+  std::variant<Sender, Receiver, SharedRegion> what{};
 };
 
 }  // namespace weft

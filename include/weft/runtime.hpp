@@ -99,10 +99,10 @@ struct SpawnOptions {
   std::optional<std::string> name{};
   std::optional<Output> output{};
   std::optional<Priority> priority{};
-  // The spawn is paid from it (kExhausted if it has not enough: spawn() never waits), and so are the process's threads (thread-spawn answers the guest with
-  // an error then), their switches, and their waits and notifies (which cannot be refused: FuelPool::owe).
+  // Pays for the spawn (kExhausted if it has not enough: spawn() never waits), and for the process's threads and its calls to others (which wait, or are
+  // refused, as the pool says; thread-spawn is refused), their switches, and their waits and notifies (which cannot be refused: FuelPool::owe).
   FuelPool fuel{};
-  // What the process gets by name: at most 256. kBadArgument: two of one name, a name of no bytes or of more than 255, an end of no channel.
+  // What the process gets by name: at most 256. kBadArgument: two of one name, a name of no bytes or of more than 255, an end of no channel, a region of nothing.
   std::vector<Grant> grants{};
 };
 

@@ -32,8 +32,9 @@ Result<void> check(const Limits& limits, const wasm::CompiledModule& module, boo
   }
   if (limits.fuel && (module.has_threads() || module.has_strands())) {
     const std::string what = module.has_threads() ? "thread" : "strand";
-    return fail(ErrorKind::kBadArgument, "a fuel limit does not work for programs with " + what + "s, as fuel is counted for each " +
-                                             what + " by itself; limit their CPU time (--cpu-time)");
+    return fail(ErrorKind::kBadArgument, "a fuel limit does not work for programs with " + what +
+                                             "s, as fuel is counted for each " + what +
+                                             " by itself; limit their CPU time (--cpu-time)");
   }
   return {};
 }
@@ -61,8 +62,7 @@ Result<std::unique_ptr<wasm::WasiConfig>> world_of(const ProcessSpec& spec) {
 
 Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::shared_ptr<const wasm::CompiledModule> module,
                                                       const wasm::Linker& linker, const Bounds& bounds) {
-  if (Result<void> checked = check(spec.limits, *module, bounds.fuel); !checked)
-    return std::unexpected(checked.error());
+  if (Result<void> checked = check(spec.limits, *module, bounds.fuel); !checked) return std::unexpected(checked.error());
   if (spec.priority > kPriorityLowest) {
     return fail(ErrorKind::kBadArgument,
                 "priority " + std::to_string(spec.priority) + " does not exist: 0 is the most urgent, 7 the least");

@@ -57,6 +57,44 @@ TEST_F(RegionsTest, CopiesAreExactAtEveryAlignment) {
   EXPECT_EQ(all, model);
 }
 
+// What the host grants to two of them, they have in common; and one may grant it to a third.
+TEST_F(RegionsTest, IsGrantedToChosenProcesses) {
+  const SharedRegion region = make_shared_region(64).value();
+  const auto granted = [&](std::string_view body, std::vector<Grant> grants) {
+    const Program program = runtime_
+                                ->prepare({.module = compile(guest(body, std::string(kRegionImports) + R"(
+        (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+        (import "weft_process" "grant" (func $grant (param i64 i32 i32 i32) (result i32))))"))})
+                                .value();
+    return runtime_->spawn(program, {.grants = std::move(grants)}).value();
+  };
+  const Process third = granted(R"((data (i32.const 512) "r") (func (export "_start") (local $r i32)
+      (call $is (call $granted (i32.const 512) (i32.const 1)) (i32.const -44) (i32.const 1))
+      (call $note (i64.const 1))
+      (call $is (call $receive (i32.const 0) (i32.const 0) (i64.const -1) (i32.const 1024) (i32.const 8) (i32.const 2048) (i64.const -1)) (i32.const 0) (i32.const 2))
+      (local.set $r (call $granted (i32.const 512) (i32.const 1)))
+      (call $is (call $add32 (local.get $r) (i64.const 0) (i32.const 100) (i32.const 0)) (i32.const 0) (i32.const 3))))",
+                                {});
+  ASSERT_TRUE(runtime_->register_name("third", third));
+  wait_for_notes(1);
+  constexpr std::string_view kAdds = R"((data (i32.const 512) "rthird") (func (export "_start") (local $r i32)
+      (local.set $r (call $granted (i32.const 512) (i32.const 1)))
+      (call $is (call $add32 (local.get $r) (i64.const 0) (i32.const 1) (i32.const 0)) (i32.const 0) (i32.const 1))))";
+  const Process one = granted(kAdds, {Grant{.name = "r", .what = region}});
+  const Process two = granted(R"((data (i32.const 512) "rthird") (func (export "_start") (local $r i32) (local $to i64)
+      (local.set $r (call $granted (i32.const 512) (i32.const 1)))
+      (call $is (call $add32 (local.get $r) (i64.const 0) (i32.const 10) (i32.const 0)) (i32.const 0) (i32.const 1))
+      (local.set $to (call $whereis (i32.const 513) (i32.const 5)))
+      (call $is (call $grant (local.get $to) (i32.const 512) (i32.const 1) (local.get $r)) (i32.const 0) (i32.const 2))
+      (call $is (call $send (local.get $to) (i64.const 1) (i32.const 0) (i32.const 0) (i64.const -1)) (i32.const 0) (i32.const 3))))",
+                              {Grant{.name = "r", .what = region}});
+  for (const Process& process : {one, two, third}) ends_well(process);
+  EXPECT_EQ(region.load<std::uint32_t>(0).value(), 111U);
+  const Program program = runtime_->prepare({.module = compile(kReturns)}).value();
+  EXPECT_EQ(runtime_->spawn(program, {.grants = {Grant{.name = "r", .what = SharedRegion()}}}).error().kind,
+            ErrorKind::kBadArgument);
+}
+
 template <class Word>
 void try_words() {
   constexpr std::uint64_t kSize = sizeof(Word);

@@ -9,6 +9,7 @@
 #include "process/state.hpp"
 #include "process/together/channel_end.hpp"
 #include "process/together/guest_calls.hpp"
+#include "process/together/region.hpp"
 #include "process/together/society.hpp"
 
 namespace weft::process {
@@ -68,6 +69,7 @@ bool is_grant_name(std::string_view name) { return !name.empty() && name.size() 
 
 std::shared_ptr<Shareable> shareable_of(const Sender& sender) { return std::make_shared<ChannelEnd>(sender); }
 std::shared_ptr<Shareable> shareable_of(const Receiver& receiver) { return std::make_shared<ChannelEnd>(receiver); }
+std::shared_ptr<Shareable> shareable_of(const SharedRegion& region) { return region.state(); }
 
 }  // namespace
 
@@ -84,7 +86,7 @@ Result<void> Society::check_grants(const std::vector<Grant>& grants) {
     }
     if (!names.insert(grant.name).second) return fail(ErrorKind::kBadArgument, "two grants have the name " + grant.name);
     if (!std::visit([](const auto& what) { return static_cast<bool>(what); }, grant.what)) {
-      return fail(ErrorKind::kBadArgument, "the grant " + grant.name + " is empty: it belongs to no channel");
+      return fail(ErrorKind::kBadArgument, "the grant " + grant.name + " is empty: it belongs to no channel and to no region");
     }
   }
   return {};

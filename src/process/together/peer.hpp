@@ -45,7 +45,7 @@ class Peer {
   std::vector<std::string> names WEFT_GUARDED_BY(mutex);
   std::unordered_map<std::int32_t, std::shared_ptr<Shareable>> handles WEFT_GUARDED_BY(mutex);
   std::map<std::string, std::shared_ptr<Shareable>, std::less<>> grants WEFT_GUARDED_BY(mutex);  // by name, with a handle or not
-  std::shared_ptr<RegionBudget> regions WEFT_GUARDED_BY(mutex);  // that it has made; null: none yet
+  std::shared_ptr<RegionBudget> regions WEFT_GUARDED_BY(mutex);                                  // that it has made; null: none yet
 };
 
 // Whom the end of a process concerns.
