@@ -21,10 +21,17 @@ pub type Error = reencode::Error<Failure>;
 /// How much runs between two questions to the host, about.
 #[derive(Clone, Copy, Debug)]
 pub struct Budgets {
-    /// Instructions of loops. At least 1.
+    /// Instructions of loops. 0: each check asks.
     pub loops: u32,
     /// Calls of functions that are not large.
     pub calls: u32,
+}
+
+impl Budgets {
+    /// What is counted already when a loop goes on after a question: nothing, or what gets it past its own check.
+    pub fn after(self) -> i32 {
+        if self.loops == 0 { -1 } else { 0 }
+    }
 }
 
 impl Default for Budgets {
@@ -379,14 +386,14 @@ impl<'r, 'm, 'w> Body<'r, 'm, 'w> {
         }
         self.inserted();
         let (counter, preempt_here) = (self.counter, self.writer.checks.preempt_here);
-        let budget = self.writer.checks.budgets.loops;
+        let (budget, after) = (self.writer.checks.budgets.loops, self.writer.checks.budgets.after());
         // One that counted for more could never begin.
-        let (weight, budget) = (weight.min(budget) as i32, budget as i32);
+        let (weight, budget) = (weight.min(budget.max(1)) as i32, budget as i32);
         let mut code = self.function.instructions();
         code.loop_(ty);
         if !can_leave {
             code.local_get(counter).i32_const(budget).i32_gt_u();
-            code.if_(BlockType::Empty).i32_const(0).local_set(counter).call(preempt_here).end();
+            code.if_(BlockType::Empty).i32_const(after).local_set(counter).call(preempt_here).end();
             code.loop_(ty);
         }
         code.local_get(counter).i32_const(weight).i32_add().local_tee(counter);

@@ -160,7 +160,7 @@ impl<'w> Source<'w> {
         let mut code = function.instructions();
         code.call(writer.checks.preempt_here);
         put_params(&mut code, found.needed.as_ref().map_or(0, |needed| needed.len() as u32));
-        code.i32_const(0).return_call(rest).end();
+        code.i32_const(writer.checks.budgets.after()).return_call(rest).end();
         Written { body: function, offsets, unlikely: Vec::new() }
     }
 

@@ -1,7 +1,7 @@
 //! Which modules are made: valid ones without imports, that end, with the proposals that Weft has on by default.
 
 use arbitrary::{Arbitrary, Unstructured};
-use wasm_smith::{Config, Module};
+use wasm_smith::{Config, InstructionKind, InstructionKinds, Module};
 
 /// Bytes that wasm-smith turns into choices. More makes larger modules.
 const CHOICES: usize = 16 << 10;
@@ -61,7 +61,21 @@ fn config(choices: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     config.wide_arithmetic_enabled = false;
     config.allow_invalid_funcs = false;
     config.generate_custom_sections = false;
+    if coin(choices, 3)? {
+        mostly_control_flow(&mut config);
+    }
     Ok(config)
+}
+
+/// Many blocks, loops and branches, and little that traps: what is rewritten for continuations leaves functions at loops.
+fn mostly_control_flow(config: &mut Config) {
+    use InstructionKind::{Control, Numeric, Parametric, Variable};
+    config.allowed_instructions = InstructionKinds::new(&[Control, Numeric, Parametric, Variable]);
+    config.disallow_traps = true;
+    config.exceptions_enabled = false;
+    config.gc_enabled = false;
+    config.max_instructions = 400;
+    config.max_nesting_depth = 10;
 }
 
 /// Pseudo-random bytes (SplitMix64, Steele et al. 2014): the same for a seed on every machine.

@@ -1,7 +1,11 @@
 //! Shows that rewritten modules run as the originals do, however often their fibers are suspended, and that nothing runs for long without a question.
 
 use super::*;
-use wasmtime::{Caller, Config, Engine, ExternType, Instance, Linker, Store, Val};
+use std::sync::LazyLock;
+use wasmtime::{Caller, Config, Engine, Extern, ExternType, Instance, Linker, Store, Val};
+
+/// No entry is suspended as often.
+const SUSPENSIONS_MAX: u32 = 1_000_000;
 
 /// What the host functions see.
 #[derive(Default)]
@@ -16,13 +20,43 @@ pub struct Host {
     pub waited: u32,
     /// How often it was called, counting each time it was called again.
     pub calls: u32,
+    /// The global "work" when the last question was asked, and by how much it became more at most from one to the next.
+    pub worked: i64,
+    pub worked_max: i64,
+    /// How many bytes memories may have more, where that is limited. 0: one was refused some.
+    pub memory_left: usize,
 }
 
+impl Host {
+    pub fn note_work(&mut self, now: i64) {
+        let worked = now - std::mem::replace(&mut self.worked, now);
+        self.worked_max = worked.max(self.worked_max);
+    }
+}
+
+impl wasmtime::ResourceLimiter for Host {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.memory_left = self.memory_left.saturating_sub(desired - current);
+        if self.memory_left == 0 { wasmtime::bail!("no more memory") } else { Ok(true) }
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
+
+/// One for all.
 pub fn engine() -> Engine {
-    let mut config = Config::new();
-    config.wasm_stack_switching(true).wasm_function_references(true).wasm_gc(true).wasm_exceptions(true);
-    config.shared_memory(true);
-    Engine::new(&config).unwrap()
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+        let mut config = Config::new();
+        config.wasm_stack_switching(true).wasm_function_references(true).wasm_gc(true).wasm_exceptions(true);
+        config.wasm_memory64(true).wasm_relaxed_simd(true).shared_memory(true).cranelift_nan_canonicalization(true);
+        Engine::new(&config).unwrap()
+    });
+    ENGINE.clone()
 }
 
 /// The functions of the host: `env.wait` answers its parameter and one, after a while, `env.pair` two values at once.
@@ -52,16 +86,38 @@ pub fn linker(engine: &Engine) -> Linker<Host> {
     linker.func_wrap("env", "yield", yields).unwrap();
     let tick = |mut caller: Caller<'_, Host>| {
         caller.data_mut().ticks += 1;
+        if let Some(work) = caller.get_export("work").and_then(Extern::into_global) {
+            let now = work.get(&mut caller).unwrap_i64();
+            caller.data_mut().note_work(now);
+        }
         i32::from(caller.data().preempt)
     };
     linker.func_wrap(IMPORT_MODULE, "tick", tick).unwrap();
     linker
 }
 
+/// Adds what the rewritten module imports besides.
+pub fn add_imports(linker: &mut Linker<Host>, module: &wasmtime::Module) {
+    for import in module.imports().filter(|import| import.module() == IMPORT_MODULE && import.name() != "tick") {
+        let ExternType::Func(ty) = import.ty() else { panic!() };
+        let argument = import.name().starts_with("argument");
+        let call = move |mut caller: Caller<'_, Host>, params: &[Val], results: &mut [Val]| {
+            // Nothing comes with the news that the entry has ended.
+            let Some(place) = params.first().map(Val::unwrap_i32) else { return Ok(()) };
+            match argument {
+                true => results[0] = caller.data().arguments[place as usize],
+                false => caller.data_mut().results.push((place, params[1])),
+            }
+            Ok(())
+        };
+        linker.func_new(IMPORT_MODULE, import.name(), ty, call).unwrap();
+    }
+}
+
 /// A module that is run through `weft:run`.
 pub struct Fiber {
     pub store: Store<Host>,
-    instance: Instance,
+    pub instance: Instance,
     pub side: Side,
 }
 
@@ -79,20 +135,7 @@ impl Fiber {
         let engine = engine();
         let module = wasmtime::Module::new(&engine, &rewritten.wasm).unwrap();
         let mut linker = linker(&engine);
-        for import in module.imports().filter(|import| import.module() == IMPORT_MODULE && import.name() != "tick") {
-            let ExternType::Func(ty) = import.ty() else { panic!() };
-            let argument = import.name().starts_with("argument");
-            let call = move |mut caller: Caller<'_, Host>, params: &[Val], results: &mut [Val]| {
-                // Nothing comes with the news that the entry has ended.
-                let Some(place) = params.first().map(Val::unwrap_i32) else { return Ok(()) };
-                match argument {
-                    true => results[0] = caller.data().arguments[place as usize],
-                    false => caller.data_mut().results.push((place, params[1])),
-                }
-                Ok(())
-            };
-            linker.func_new(IMPORT_MODULE, import.name(), ty, call).unwrap();
-        }
+        add_imports(&mut linker, &module);
         let mut store = Store::new(&engine, host);
         let instance = linker.instantiate(&mut store, &module).unwrap();
         Fiber { store, instance, side: rewritten.side }
@@ -107,15 +150,22 @@ impl Fiber {
         run.call(&mut self.store, (k, i32::from(call_yield)))
     }
 
+    /// Runs an entry to its end. How often it was suspended.
+    pub fn begin(&mut self, k: u32) -> wasmtime::Result<u32> {
+        let mut suspended = 0;
+        let mut status = self.run(k as i32)?;
+        while status != 0 {
+            suspended += 1;
+            assert!(suspended < SUSPENSIONS_MAX, "does not end");
+            status = self.run(-1)?;
+        }
+        Ok(suspended)
+    }
+
     /// Calls an export, to its end. What it answers, and how often it was suspended.
     pub fn call(&mut self, name: &str, arguments: &[Val]) -> wasmtime::Result<(Vec<Val>, u32)> {
         self.store.data_mut().arguments = arguments.to_vec();
-        let mut suspended = 0;
-        let mut status = self.run(self.side.entry(name).expect("no such entry") as i32)?;
-        while status != 0 {
-            suspended += 1;
-            status = self.run(-1)?;
-        }
+        let suspended = self.begin(self.side.entry(name).expect("no such entry"))?;
         let mut results = std::mem::take(&mut self.store.data_mut().results);
         results.sort_by_key(|(place, _)| *place);
         Ok((results.into_iter().map(|(_, value)| value).collect(), suspended))
@@ -153,10 +203,7 @@ pub fn check_binary(wasm: &[u8], calls: &[(&str, &[Val])]) {
             false => Fiber::of(super::check_binary(wasm, Kind::Alone), host),
         };
         if let Some(start) = fiber.side.start {
-            let mut status = fiber.run(start as i32).unwrap();
-            while status != 0 {
-                status = fiber.run(-1).unwrap();
-            }
+            fiber.begin(start).unwrap();
         }
         for ((name, arguments), expected) in calls.iter().zip(&expected) {
             let called = fiber.call(name, arguments).map(|(results, _)| results);

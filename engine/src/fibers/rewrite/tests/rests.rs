@@ -122,9 +122,9 @@ fn all_types_of_locals_are_handed_on() {
 }
 
 /// Functions and offsets in the original, innermost first.
-fn frames(error: &wasmtime::Error, side: Option<&Side>) -> Vec<(u32, u64)> {
+pub fn frames(error: &wasmtime::Error, side: Option<&Side>) -> Vec<(u32, u64)> {
     let backtrace = error.downcast_ref::<WasmBacktrace>().expect("has one");
-    let frames = backtrace.frames().iter().map(|frame| (frame.func_index(), frame.module_offset().unwrap() as u64));
+    let frames = backtrace.frames().iter().map(|frame| (frame.func_index(), frame.module_offset().unwrap_or(0) as u64));
     let Some(side) = side else { return frames.collect() };
     frames.filter_map(|(function, at)| Some((side.original_function(function)?, side.offsets.original(at)))).collect()
 }
