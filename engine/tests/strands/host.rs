@@ -52,6 +52,9 @@ pub enum Op {
     Trap,
 }
 
+/// As if a host function had to wait.
+pub const WAIT: Op = Op::Again { pending: 1, until: 0, mask: 0 };
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Began(usize, Op),
@@ -386,4 +389,11 @@ fn done(mut caller: Caller<'_, World>, number: i32, result: i64) {
         _ => {}
     }
     world.log.push(Event::Did(number, result));
+}
+
+/// A host in which the main strand has done this.
+pub fn host(main: &[Op]) -> Host {
+    let mut host = Host::new();
+    host.script(MAIN, main).main();
+    host
 }
