@@ -2,7 +2,7 @@
 
 use super::*;
 use std::sync::LazyLock;
-use wasmtime::{Caller, Config, Engine, Extern, ExternType, Instance, Linker, Store, Val};
+use wasmtime::{Caller, Config, Engine, Extern, ExternType, Instance, Linker, Store, ThrownException, Val};
 
 /// No entry is suspended as often.
 const SUSPENSIONS_MAX: u32 = 1_000_000;
@@ -175,6 +175,7 @@ impl Fiber {
 fn text(values: &wasmtime::Result<Vec<Val>>) -> String {
     match values {
         Ok(values) => format!("{values:?}"),
+        Err(error) if error.is::<ThrownException>() => "thrown".to_string(),
         Err(error) => format!("{:?}", error.downcast_ref::<wasmtime::Trap>().expect("not a trap")),
     }
 }
@@ -335,6 +336,22 @@ fn calls_do_the_same() {
         ],
     );
     check(CALLS, &[("trap", &[])]);
+}
+
+/// It leaves the fiber, is no trap, and comes out of `weft:run`; from the function, from a rest of it, and from one that it calls.
+#[test]
+fn exceptions_that_nobody_catches_come_out() {
+    let module = r#"(module (tag $tag (param i32))
+        (func $throw (throw $tag (i32.const 1)))
+        (func (export "run") (param $n i32) (result i32)
+            (if (i32.eqz (local.get $n)) (then (throw $tag (i32.const 2))))
+            (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+            (throw $tag (i32.const 3)))
+        (func (export "called") (param i32) (result i32) (call $throw) (i32.const 4)))"#;
+    for n in [0, 1, 50] {
+        check(module, &[("run", &[Val::I32(n)])]);
+        check(module, &[("called", &[Val::I32(n)])]);
+    }
 }
 
 #[test]
