@@ -201,6 +201,23 @@ class Reload(UpTest):
             self.assertNotEqual(after[id]["process"], before[id]["process"], id)
         self.assertEqual(self.stop(up).status, 0)
 
+    def test_a_module_that_is_there_is_not_compiled_again(self):
+        ids = "abcd"
+        manifest = lambda changed: TOP + "".join(child(id, "ready_then_sleep", 'grace = "0s"', f"args = ['{id in changed}']") for id in ids)
+        self.manifest(manifest(""))
+        up = self.up("--json")
+        self.all_run(up)
+        # Each module that was compiled has a file without a name, with what is in its memory at first.
+        images = lambda: sum(os.readlink(fd).startswith("/memfd:") for fd in pathlib.Path(f"/proc/{up.pid}/fd").iterdir())
+        self.assertEqual(images(), 1)
+        for changed in ("a", "ab", "abc"):
+            self.manifest(manifest(changed))
+            self.signal(up, signal.SIGHUP)
+            self.assertIn("1 changed", self.read_until(up.stdout, '"event":"reloaded"'))
+            self.all_run(up)
+        self.assertEqual(images(), 1)
+        self.assertEqual(self.stop(up).status, 0)
+
     def test_a_module_written_anew_is_a_change(self):
         self.manifest(TOP + child("a", "ready_then_sleep", 'grace = "0s"') + child("b", "ready_then_loop", 'grace = "0s"'))
         up = self.up("--json")

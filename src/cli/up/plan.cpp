@@ -61,8 +61,8 @@ struct Planner::Making {
   const Plan* before;
   Plan plan;
   std::vector<Mistake> mistakes;
-  // Each module is compiled once, however many children run it.
-  std::unordered_map<std::string, Result<Module>> modules;
+  // Those that could not be loaded: said of each child, found out once.
+  std::unordered_map<std::string, Error> refused;
   std::map<std::filesystem::path, std::shared_ptr<OutputFile>> files;
 };
 
@@ -86,10 +86,24 @@ void Planner::make(const ManifestGroup& group, const std::string& above, Making&
   }
 }
 
-Result<Module> Planner::load(const std::string& path, const Manifest& manifest, Making& making) {
-  const auto known = making.modules.find(path);
-  if (known != making.modules.end()) return known->second;
-  return making.modules.emplace(path, load_program(runtime_, path, manifest.run.allow_precompiled)).first->second;
+Result<Module> Planner::load(const std::string& file, const FileStamp& stamp, Making& making) {
+  if (const auto known = making.refused.find(file); known != making.refused.end()) return std::unexpected(known->second);
+  const auto same = [&](const Plan& plan) -> const LoadedModule* {
+    const auto known = plan.modules.find(file);
+    return known != plan.modules.end() && known->second.stamp == stamp ? &known->second : nullptr;
+  };
+  if (const LoadedModule* known = same(making.plan)) return known->module;
+  if (const LoadedModule* known = making.before != nullptr ? same(*making.before) : nullptr) {
+    making.plan.modules.insert_or_assign(file, *known);
+    return known->module;
+  }
+  Result<Module> module = load_program(runtime_, file, making.manifest.run.allow_precompiled);
+  if (module) {
+    making.plan.modules.insert_or_assign(file, LoadedModule{*module, stamp});
+  } else {
+    making.refused.emplace(file, module.error());
+  }
+  return module;
 }
 
 void Planner::make(const ManifestChild& child, const std::string& path, Making& making) {
@@ -99,13 +113,15 @@ void Planner::make(const ManifestChild& child, const std::string& path, Making& 
     if (same != making.before->children.end() && same->second.signature == planned.signature &&
         same->second.module == planned.module) {
       making.plan.children.emplace(path, same->second);
+      const auto module = making.before->modules.find(child.run.program);
+      if (module != making.before->modules.end()) making.plan.modules.emplace(*module);
       return;
     }
   }
   const auto refuse = [&](const Error& error) {
     making.mistakes.push_back({child.module_place, fmt::format("{}: {}", path, error.message)});
   };
-  const Result<Module> module = load(child.run.program, making.manifest, making);
+  const Result<Module> module = load(child.run.program, planned.module, making);
   if (!module) return refuse(module.error());
   ProcessSpec spec = process_spec_of(child.run, *module, path);
   if (child.run.limits.fuel && !runtime_.options().fuel) {

@@ -40,8 +40,14 @@ struct PlannedChild {
   std::vector<PlannedEnd> ends = {};  // of channels, by name
 };
 
+struct LoadedModule {
+  Module module;
+  FileStamp stamp;
+};
+
 struct Plan {
-  std::map<std::string, PlannedChild> children;  // by path, without the numbers of copies
+  std::map<std::string, PlannedChild> children;      // by path, without the numbers of copies
+  std::map<std::string, LoadedModule> modules = {};  // by file: each is compiled once, however many children run it
   std::map<std::string, std::shared_ptr<const PlannedChannel>> channels = {};
 };
 
@@ -65,7 +71,7 @@ class Planner {
   struct Making;
   void make(const ManifestGroup& group, const std::string& above, Making& making);
   void make(const ManifestChild& child, const std::string& path, Making& making);
-  Result<Module> load(const std::string& path, const Manifest& manifest, Making& making);
+  Result<Module> load(const std::string& file, const FileStamp& stamp, Making& making);
 
   Runtime runtime_;
   std::shared_ptr<const GuestWriter> writer_;
