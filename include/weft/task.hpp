@@ -55,7 +55,8 @@ struct Chain {
   Leaf* leaf = nullptr;            // what it waits for
   TaskContext* context = nullptr;  // of the poll that is going on
 
-  // Runs the chain until it waits (false) or the outermost coroutine is done (true).
+  // Runs the chain until it waits (false) or the outermost coroutine is done (true). Coroutines do not resume each other (symmetric transfer): without
+  // optimisation compilers make that an ordinary call, and a loop over tasks that do not wait would fill the stack.
   bool poll(TaskContext& now, std::coroutine_handle<> outermost) {
     context = &now;
     while (!outermost.done()) {
@@ -87,11 +88,9 @@ struct PromiseBase {
   struct FinalAwaiter {
     bool await_ready() noexcept { return false; }
     template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> self) noexcept {
+    void await_suspend(std::coroutine_handle<P> self) noexcept {
       PromiseBase& promise = self.promise();
-      if (!promise.parent) return std::noop_coroutine();
-      promise.chain->top = promise.parent;
-      return promise.parent;
+      if (promise.parent) promise.chain->top = promise.parent;
     }
     void await_resume() noexcept {}
   };
@@ -168,11 +167,10 @@ class [[nodiscard]] Task {
     explicit Awaiter(std::coroutine_handle<promise_type> child) : child_(child) {}
     bool await_ready() const noexcept { return false; }
     template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> self) noexcept {
+    void await_suspend(std::coroutine_handle<P> self) noexcept {
       child_.promise().parent = self;
       child_.promise().chain = self.promise().chain;
       child_.promise().chain->top = child_;
-      return child_;
     }
     T await_resume() { return child_.promise().take(); }
 

@@ -78,6 +78,23 @@ Task<int> sets(std::shared_ptr<bool> flag) {
   co_return 0;
 }
 
+// None of them waits, so the worker's stack is all there is: it must not grow with the number of them, however this file is compiled.
+Task<int> at_once(int value) { co_return value; }
+
+Task<int> awaits_many(int count) {
+  int sum = 0;
+  for (int i = 0; i < count; ++i) sum += co_await at_once(1);
+  co_return sum;
+}
+
+TEST_F(CoroutineTest, AMillionThatDoNotWaitNeedNoStack) {
+  sched::SimDriver sim(1, {.workers = 1});
+  const auto join = start(sim, awaits_many(1'000'000));
+  ASSERT_TRUE(sim.run_until_empty());
+  ASSERT_TRUE(join->result.has_value());
+  EXPECT_EQ(join->result->value(), 1'000'000);
+}
+
 // With one that did not, the first would run for ever.
 TEST_F(CoroutineTest, AYieldLetsOthersRun) {
   for_each_seed([&](sched::SimDriver& sim) {
