@@ -218,6 +218,16 @@ class Reload(UpTest):
         self.assertEqual(images(), 1)
         self.assertEqual(self.stop(up).status, 0)
 
+    def test_asked_for_while_it_starts_it_comes_after_that(self):
+        self.manifest(TOP + child("a", "ready_then_sleep", 'grace = "0s"'))
+        up = self.up("--json", "--metrics", "127.0.0.1:0")
+        self.read_until(up.stdout, '"event":"metrics"')  # it compiles now
+        self.manifest(TOP + child("a", "ready_then_sleep", 'grace = "0s"') + child("b", "ready_then_sleep", 'grace = "0s"'))
+        self.signal(up, signal.SIGHUP)
+        self.read_until(up.stdout, '"event":"reloaded"')
+        self.assertEqual(set(self.all_run(up)), {"a", "b"})
+        self.assertEqual(self.stop(up).status, 0)
+
     def test_a_module_written_anew_is_a_change(self):
         self.manifest(TOP + child("a", "ready_then_sleep", 'grace = "0s"') + child("b", "ready_then_loop", 'grace = "0s"'))
         up = self.up("--json")

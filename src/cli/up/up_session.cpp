@@ -201,6 +201,7 @@ int UpSession::serve_metrics() {
 // ---- while it runs ----
 
 int UpSession::loop() {
+  if (std::exchange(reload_again_, false)) begin_reload();
   while (!end_) {
     check_health();
     check_done();

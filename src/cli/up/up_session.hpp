@@ -159,7 +159,7 @@ class UpSession {
   std::optional<Manifest> next_manifest_;  // while a reload goes on
   std::optional<Plan> next_plan_;
   std::string reload_summary_;
-  bool reload_again_ = false;
+  bool reload_again_ = false;  // asked for while it started, or another went on
   Stopping stopping_ = Stopping::kNo;
   std::string stopped_by_;
   int stop_signal_ = 0;

@@ -32,8 +32,8 @@ std::optional<Supervisor> find_supervisor(Supervisor from, std::string_view path
 std::optional<Supervisor> UpSession::supervisor_of(std::string_view group) const { return find_supervisor(supervisor_, group); }
 
 void UpSession::begin_reload() {
-  if (stopping_ != Stopping::kNo || starting_) return;
-  if (next_manifest_) {
+  if (stopping_ != Stopping::kNo) return;
+  if (starting_ || next_manifest_) {
     reload_again_ = true;
     return;
   }
