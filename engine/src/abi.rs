@@ -84,6 +84,18 @@ impl Str {
     }
 }
 
+impl From<i32> for Val {
+    fn from(value: i32) -> Val {
+        Val { kind: ValKind::I32, of: ValPayload { i32: value } }
+    }
+}
+
+impl From<i64> for Val {
+    fn from(value: i64) -> Val {
+        Val { kind: ValKind::I64, of: ValPayload { i64: value } }
+    }
+}
+
 impl Val {
     pub(crate) fn zero(kind: ValKind) -> Val {
         Val { kind, of: ValPayload { v128: [0; 16] } }

@@ -5,12 +5,13 @@ use crate::backtrace::Backtrace;
 use crate::error::{Error, ErrorKind};
 use crate::fibers::calls::{self, Operation};
 use crate::guest::{Guest, GuestMemoryRef, serve_backtrace};
-use crate::shared::{SharedRef, WaitName};
+use crate::shared::{CallRef, SharedRef, WaitName};
 use std::ffi::c_void;
-use std::future::poll_fn;
+use std::future::ready;
 use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use wasmtime::{AsContext, FuncType, ValRaw, ValType};
 
 /// A host function as it was defined, to be entered into the linker of either engine.
@@ -113,8 +114,9 @@ pub type HostDropFn = Option<unsafe extern "C-unwind" fn(env: *mut c_void, proce
 /// Releases `env` when the last program that uses it is gone. Any thread. May be NULL.
 pub type EnvDropFn = Option<unsafe extern "C-unwind" fn(env: *mut c_void)>;
 
-/// Numbers of values up to which a host call allocates nothing.
-const INLINE_VALUES: usize = 16;
+/// Numbers of values up to which a host call allocates nothing for them.
+const INLINE_ARGUMENTS: usize = 8;
+const INLINE_RESULTS: usize = 2;
 
 /// An `env` of the C side, and how to release it.
 pub(crate) struct Env {
@@ -218,19 +220,22 @@ pub(crate) unsafe fn to_wasmtime(value: &Val) -> wasmtime::Val {
     }
 }
 
-/// Room for the values of one call: on the stack if they are few.
-struct Values {
-    inline: [MaybeUninit<Val>; INLINE_VALUES],
+/// Room for the values of one call: in place if they are few.
+struct Values<const INLINE: usize> {
+    inline: [MaybeUninit<Val>; INLINE],
     heap: Vec<Val>,
     size: usize,
 }
 
-impl Values {
+type Arguments = Values<INLINE_ARGUMENTS>;
+type Results = Values<INLINE_RESULTS>;
+
+impl<const INLINE: usize> Values<INLINE> {
     #[inline]
-    fn new(values: impl ExactSizeIterator<Item = Val>) -> Values {
+    fn new(values: impl ExactSizeIterator<Item = Val>) -> Values<INLINE> {
         let size = values.len();
-        let mut room = Values { inline: [const { MaybeUninit::uninit() }; INLINE_VALUES], heap: Vec::new(), size };
-        if size <= INLINE_VALUES {
+        let mut room = Values { inline: [const { MaybeUninit::uninit() }; INLINE], heap: Vec::new(), size };
+        if size <= INLINE {
             for (slot, value) in room.inline.iter_mut().zip(values) {
                 slot.write(value);
             }
@@ -242,7 +247,7 @@ impl Values {
 
     #[inline]
     fn as_mut_slice(&mut self) -> &mut [Val] {
-        if self.size <= INLINE_VALUES {
+        if self.size <= INLINE {
             // SAFETY: the first `size` were written by `new`.
             unsafe { std::slice::from_raw_parts_mut(self.inline.as_mut_ptr().cast(), self.size) }
         } else {
@@ -254,7 +259,8 @@ impl Values {
 /// One call of a host function that may wait, with the state that it left in `op`: released exactly once, however the wait ends.
 pub(crate) struct HostOperation {
     op: *mut c_void,
-    function: Arc<Waiting>,
+    /// Of the program, which the call keeps alive.
+    function: CallRef<Waiting>,
     shared: SharedRef,
 }
 
@@ -264,17 +270,17 @@ unsafe impl Sync for HostOperation {}
 
 impl HostOperation {
     /// For a call that begins; it is counted.
-    fn new(function: Arc<Waiting>, caller: &mut wasmtime::Caller<'_, Guest>) -> HostOperation {
+    fn new(function: &Waiting, caller: &mut wasmtime::Caller<'_, Guest>) -> HostOperation {
         let guest = caller.data_mut();
         guest.limiter.count_host_call();
-        HostOperation { op: std::ptr::null_mut(), function, shared: guest.shared }
+        HostOperation { op: std::ptr::null_mut(), function: CallRef::new(function), shared: guest.shared }
     }
 
     fn poll(
         &mut self,
         caller: &mut wasmtime::Caller<'_, Guest>,
-        args: &mut Values,
-        results: &mut Values,
+        args: &mut Arguments,
+        results: &mut Results,
     ) -> Poll<wasmtime::Result<()>> {
         let (args, results) = (args.as_mut_slice(), results.as_mut_slice());
         let pointer: CallerPointer<'_> = &raw mut *caller;
@@ -314,6 +320,68 @@ impl Drop for HostOperation {
     }
 }
 
+/// One call of a host function that may wait, inside of which the guest waits.
+struct HostCall {
+    operation: HostOperation,
+    args: Arguments,
+    results: Results,
+}
+
+impl HostCall {
+    fn begin(function: &Waiting, caller: &mut wasmtime::Caller<'_, Guest>, args: Arguments) -> HostCall {
+        HostCall { args, operation: HostOperation::new(function, caller), results: function.signature.zeros() }
+    }
+
+    fn poll(&mut self, caller: &mut wasmtime::Caller<'_, Guest>) -> Poll<wasmtime::Result<()>> {
+        let answer = self.operation.poll(caller, &mut self.args, &mut self.results);
+        if answer.is_pending() {
+            self.operation.shared.set_waiting_for(Some(&self.operation.function.name));
+        }
+        answer
+    }
+
+    /// Hands out what the function wrote.
+    fn answer_all(&mut self, results: &mut [wasmtime::Val]) {
+        let kinds = &self.operation.function.signature.results;
+        for ((kind, value), result) in kinds.iter().zip(self.results.as_mut_slice()).zip(results) {
+            // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
+            *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
+        }
+    }
+
+    /// The same, of one whose only result is an i32.
+    fn answer(&mut self) -> i32 {
+        // SAFETY: as above.
+        unsafe { self.results.as_mut_slice()[0].of.i32 }
+    }
+}
+
+/// A call after a poll that was pending, until it has answered.
+struct Waited<'a, Answer> {
+    call: HostCall,
+    caller: wasmtime::Caller<'a, Guest>,
+    answer: Answer,
+    /// It is not asked again in the very poll in which it began.
+    began: bool,
+}
+
+impl<T, Answer: FnMut(&mut HostCall) -> T + Unpin> Future for Waited<'_, Answer> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<wasmtime::Result<T>> {
+        let me = self.get_mut();
+        if std::mem::take(&mut me.began) {
+            return Poll::Pending;
+        }
+        serve_backtrace(&me.caller);
+        me.call.poll(&mut me.caller).map(|answered| {
+            answered?;
+            me.call.operation.shared.set_waiting_for(None);
+            Ok((me.answer)(&mut me.call))
+        })
+    }
+}
+
 /// What `define` and `define_async` have in common.
 pub(crate) struct Signature {
     pub module: String,
@@ -332,20 +400,20 @@ impl Signature {
     }
 
     /// What a caller passed.
-    fn arguments(&self, raw: &[MaybeUninit<ValRaw>]) -> Values {
-        Values::new(self.params.iter().zip(raw).map(|(kind, raw)| {
+    fn arguments(&self, raw: &[MaybeUninit<ValRaw>]) -> Arguments {
+        Arguments::new(self.params.iter().zip(raw).map(|(kind, raw)| {
             // SAFETY: Wasmtime passes the declared parameters.
             from_raw(*kind, unsafe { raw.assume_init_ref() })
         }))
     }
 
     /// Room for what a function answers.
-    fn zeros(&self) -> Values {
-        Values::new(self.results.iter().map(|kind| Val::zero(*kind)))
+    fn zeros(&self) -> Results {
+        Results::new(self.results.iter().map(|kind| Val::zero(*kind)))
     }
 
     /// Hands out what a function wrote to `zeros`.
-    fn answer(&self, mut results: Values, raw: &mut [MaybeUninit<ValRaw>]) {
+    fn answer(&self, mut results: Results, raw: &mut [MaybeUninit<ValRaw>]) {
         for ((kind, value), raw) in self.results.iter().zip(results.as_mut_slice()).zip(raw) {
             // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
             raw.write(unsafe { to_raw(*kind, value) });
@@ -424,49 +492,78 @@ impl Waiting {
         linker: &mut wasmtime::Linker<Guest>,
         engine: &wasmtime::Engine,
     ) -> wasmtime::Result<()> {
+        if let Some(entered) = self.enter_typed(linker) {
+            return entered;
+        }
         let ty = self.signature.ty(engine);
-        // In an Arc for the future, which cannot borrow from the closure that makes it.
-        let state = self.clone();
-        linker.func_new_async(&self.signature.module, &self.signature.name, ty, move |caller, params, results| {
-            Box::new(state.clone().call(caller, params, results))
-        })?;
+        let me = self.clone();
+        linker.func_new_async(
+            &self.signature.module,
+            &self.signature.name,
+            ty,
+            move |mut caller, params, results| {
+                let args =
+                    params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared"));
+                let mut call = HostCall::begin(&me, &mut caller, Arguments::new(args));
+                match call.poll(&mut caller) {
+                    Poll::Ready(answered) => Box::new(ready(answered.map(|()| call.answer_all(results)))),
+                    Poll::Pending => {
+                        let answer = move |call: &mut HostCall| call.answer_all(results);
+                        Box::new(Waited { call, caller, answer, began: true })
+                    }
+                }
+            },
+        )?;
         Ok(())
     }
 
-    async fn call(
-        self: Arc<Waiting>,
-        mut caller: wasmtime::Caller<'_, Guest>,
-        params: &[wasmtime::Val],
-        results: &mut [wasmtime::Val],
-    ) -> wasmtime::Result<()> {
-        let shared = caller.data().shared;
-        let mut args = Values::new(
-            params.iter().map(|value| from_wasmtime(value).expect("only numbers and vectors are declared")),
-        );
-        let mut operation = HostOperation::new(self, &mut caller);
-        let mut values = operation.function.signature.zeros();
-        let mut waited = false;
-        poll_fn(|_| {
-            if waited {
-                serve_backtrace(&caller);
-            }
-            let answer = operation.poll(&mut caller, &mut args, &mut values);
-            if answer.is_pending() {
-                shared.set_waiting_for(Some(&operation.function.name));
-                waited = true;
-            }
-            answer
-        })
-        .await?;
-        if waited {
-            shared.set_waiting_for(None);
+    /// The signatures of Weft's own functions and others that are common, with types known to the compiler: the general way turns each value into one of Wasmtime's, and back.
+    fn enter_typed(self: &Arc<Waiting>, linker: &mut wasmtime::Linker<Guest>) -> Option<wasmtime::Result<()>> {
+        macro_rules! typed {
+            ($($arg:ident: $ty:ty),*) => {{
+                let me = self.clone();
+                linker.func_wrap_async(&self.signature.module, &self.signature.name, move |caller, ($($arg,)*): ($($ty,)*)| {
+                    me.call_typed(caller, [$(Val::from($arg)),*])
+                })
+            }};
         }
-        let kinds = &operation.function.signature.results;
-        for ((kind, value), result) in kinds.iter().zip(values.as_mut_slice()).zip(results) {
-            // SAFETY: all bytes of the payload were zeroed before, so that they are valid for any kind.
-            *result = unsafe { to_wasmtime(&Val { kind: *kind, of: value.of }) };
+        use ValKind::{I32, I64};
+        if self.signature.results != [I32] {
+            return None;
         }
-        Ok(())
+        let entered = match self.signature.params.as_slice() {
+            [I32] => typed!(a: i32),
+            [I64] => typed!(a: i64),
+            [I32, I32] => typed!(a: i32, b: i32),
+            [I32, I64] => typed!(a: i32, b: i64),
+            [I32, I64, I32, I64] => typed!(a: i32, b: i64, c: i32, d: i64),
+            [I32, I64, I64, I64] => typed!(a: i32, b: i64, c: i64, d: i64),
+            [I32, I32, I32, I32] => typed!(a: i32, b: i32, c: i32, d: i32),
+            [I32, I32, I32, I64] => typed!(a: i32, b: i32, c: i32, d: i64),
+            [I32, I32, I32, I32, I64] => typed!(a: i32, b: i32, c: i32, d: i32, e: i64),
+            [I64, I64, I32, I32, I64] => typed!(a: i64, b: i64, c: i32, d: i32, e: i64),
+            [I32, I32, I64, I32, I32, I32, I64] => {
+                typed!(a: i32, b: i32, c: i64, d: i32, e: i32, f: i32, g: i64)
+            }
+            [I32, I32, I32, I32, I32, I32, I64] => {
+                typed!(a: i32, b: i32, c: i32, d: i32, e: i32, f: i32, g: i64)
+            }
+            _ => return None,
+        };
+        Some(entered.map(|_| ()))
+    }
+
+    fn call_typed<'a, const N: usize>(
+        &self,
+        mut caller: wasmtime::Caller<'a, Guest>,
+        args: [Val; N],
+    ) -> Box<dyn Future<Output = wasmtime::Result<i32>> + Send + 'a> {
+        let mut call = HostCall::begin(self, &mut caller, Arguments::new(args.into_iter()));
+        // Most calls need not wait: the future that could, with all that it takes along, is not made for them.
+        match call.poll(&mut caller) {
+            Poll::Ready(answered) => Box::new(ready(answered.map(|()| call.answer()))),
+            Poll::Pending => Box::new(Waited { call, caller, answer: HostCall::answer, began: true }),
+        }
     }
 
     fn enter_fiber(
@@ -482,7 +579,7 @@ impl Waiting {
             let answered = calls::call(
                 &mut caller,
                 &me.name,
-                |caller| Ok(Operation::Host(HostOperation::new(me.clone(), caller))),
+                |caller| Ok(Operation::Host(HostOperation::new(&me, caller))),
                 |caller, operation| match operation {
                     Operation::Host(operation) => operation.poll(caller, &mut args, &mut results),
                     _ => unreachable!("started above, or by the same function before"),

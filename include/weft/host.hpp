@@ -128,15 +128,35 @@ HostResult host_result(R&& value) {
   }
 }
 
+// A call that waits, and the coroutine that it is.
+class HostCall {
+ public:
+  virtual ~HostCall() = default;
+  virtual bool poll(TaskContext& context) = 0;  // true when it is over
+  virtual HostResult take() = 0;                // then, once; throws what escaped
+};
+
 template <class T>
-Task<HostResult> host_task(Task<T> inner) {
-  if constexpr (std::is_void_v<T>) {
-    co_await std::move(inner);
-    co_return HostResult(std::optional<Value>());
-  } else {
-    co_return host_result(co_await std::move(inner));
+class HostTask final : public HostCall {
+ public:
+  explicit HostTask(Task<T> task) : task_(std::move(task)) {
+    chain_.top = task_.handle();
+    task_.handle().promise().chain = &chain_;
   }
-}
+  bool poll(TaskContext& context) override { return chain_.poll(context, task_.handle()); }
+  HostResult take() override {
+    if constexpr (std::is_void_v<T>) {
+      task_.handle().promise().take();
+      return std::optional<Value>();
+    } else {
+      return host_result(task_.handle().promise().take());
+    }
+  }
+
+ private:
+  Task<T> task_;
+  Chain chain_;
+};
 
 template <class T>
 struct Signature;
@@ -162,9 +182,12 @@ class HostFunctions {
     std::string name{};
     std::vector<ValueType> parameters{};
     std::optional<ValueType> result{};
-    // Exactly one of the two is set.
+    // One that never waits. Then the others are not set.
     std::function<detail::HostResult(Caller&, std::span<const Value>)> immediate;
-    std::function<Task<detail::HostResult>(Caller&, std::span<const Value>)> waiting;
+    // One that may wait begins.
+    std::function<std::unique_ptr<detail::HostCall>(Caller&, std::span<const Value>)> waiting;
+    // Asked before that, if it is set.
+    std::function<std::optional<detail::HostResult>(Caller&, std::span<const Value>)> attempt;
   };
 
   // A later definition of the same name replaces the earlier one.
@@ -175,11 +198,32 @@ class HostFunctions {
                                   static_cast<typename S::Arguments*>(nullptr));
   }
 
+  // One that may wait, and often need not: `attempt` takes the same, and answers std::optional of what the Task of `function` would, or, having done nothing, nothing:
+  // then `function` is called. A call that is answered at once makes no coroutine, which is most of what a short one costs.
+  template <class A, class F>
+  void define(std::string module, std::string name, A attempt, F function) {
+    define(std::move(module), std::move(name), std::move(function));
+    add_attempt(std::move(attempt), static_cast<typename detail::Signature<std::decay_t<F>>::Arguments*>(nullptr),
+                static_cast<typename detail::Signature<std::decay_t<F>>::Result*>(nullptr));
+  }
+
   // The same as it is kept.
   void add(Function function);
   const std::vector<Function>& all() const noexcept { return functions_; }
 
  private:
+  // To the one that was added last.
+  template <class F, class... A, class T>
+  void add_attempt(F attempt, std::tuple<A...>*, Task<T>*) {
+    functions_.back().attempt = [attempt = std::move(attempt)](Caller& caller, std::span<const Value> values) mutable {
+      return [&]<std::size_t... I>(std::index_sequence<I...>) -> std::optional<detail::HostResult> {
+        std::optional<T> answer = attempt(caller, detail::ValueOf<A>::from(values[I])...);
+        if (!answer) return std::nullopt;
+        return detail::host_result(*std::move(answer));
+      }(std::index_sequence_for<A...>());
+    };
+  }
+
   template <class R, class F, class... A>
   void define_as(std::string module, std::string name, F function, std::tuple<A...>*) {
     Function entry;
@@ -196,7 +240,7 @@ class HostFunctions {
     };
     if constexpr (detail::IsTask<R>::value) {
       entry.waiting = [call = std::move(call)](Caller& caller, std::span<const Value> values) mutable {
-        return detail::host_task(call(caller, values));
+        return std::unique_ptr<detail::HostCall>(std::make_unique<detail::HostTask<Inner>>(call(caller, values)));
       };
     } else if constexpr (std::is_void_v<R>) {
       entry.immediate = [call = std::move(call)](Caller& caller, std::span<const Value> values) mutable {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "sync/task_context.hpp"
@@ -25,19 +26,27 @@ constexpr std::size_t kInlineValues = 8;
 class GuestCaller final : public Caller {
  public:
   GuestCaller(weft_caller* raw, wasm::CallHost& host) : raw_(raw), host_(host) {}
-  void renew(weft_caller* raw) { raw_ = raw; }
+  // For another poll of the call: the memory may have moved meanwhile.
+  void renew(weft_caller* raw) {
+    raw_ = raw;
+    memory_.reset();
+  }
   wasm::CallHost& host() const { return host_; }
   std::uint64_t process_id() const noexcept override { return host_.process_id(); }
   std::span<std::byte> memory() override {
-    std::uint8_t* base = nullptr;
-    std::size_t size = 0;
-    if (!weft_caller_memory(raw_, &base, &size)) return {};
-    return std::as_writable_bytes(std::span(base, size));
+    if (!memory_) {
+      std::uint8_t* base = nullptr;
+      std::size_t size = 0;
+      const bool any = weft_caller_memory(raw_, &base, &size);
+      memory_ = any ? std::as_writable_bytes(std::span(base, size)) : std::span<std::byte>();
+    }
+    return *memory_;
   }
 
  private:
   weft_caller* raw_;
   wasm::CallHost& host_;
+  std::optional<std::span<std::byte>> memory_;  // asked for once: it is, several times, by most functions
 };
 
 // The arguments as values; without allocation for the usual few.
@@ -78,12 +87,11 @@ weft_error* call_immediate(void* environment, void* process, weft_caller* raw, c
   }
 }
 
-// A call that waits: the coroutine, and the caller that it refers to.
+// A call that waits, and the caller that it refers to.
 struct Waiting {
   Waiting(weft_caller* raw, wasm::CallHost& host) : caller(raw, host) {}
   GuestCaller caller;
-  Task<detail::HostResult> task;
-  detail::Chain chain;
+  std::unique_ptr<detail::HostCall> call;
 };
 
 weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, void** op, const weft_val* args, std::size_t nargs,
@@ -92,17 +100,23 @@ weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, 
   try {
     auto* waiting = static_cast<Waiting*>(*op);
     if (waiting == nullptr) {
-      waiting = new Waiting(raw, *static_cast<wasm::CallHost*>(process));
-      *op = waiting;
+      auto& host = *static_cast<wasm::CallHost*>(process);
       const Arguments arguments(args, nargs);
-      waiting->task = function.waiting(waiting->caller, arguments.span());
-      waiting->chain.top = waiting->task.handle();
-      waiting->task.handle().promise().chain = &waiting->chain;
+      if (function.attempt) {
+        GuestCaller caller(raw, host);
+        if (const std::optional<detail::HostResult> answer = function.attempt(caller, arguments.span())) {
+          *error = store(*answer, results);
+          return *error == nullptr ? WEFT_HOST_POLL_READY : WEFT_HOST_POLL_TRAP;
+        }
+      }
+      waiting = new Waiting(raw, host);
+      *op = waiting;
+      waiting->call = function.waiting(waiting->caller, arguments.span());
     }
     waiting->caller.renew(raw);
     detail::TaskContext context{*sched::RunContext::current()};
-    if (!waiting->chain.poll(context, waiting->task.handle())) return WEFT_HOST_POLL_PENDING;
-    *error = store(waiting->task.handle().promise().take(), results);
+    if (!waiting->call->poll(context)) return WEFT_HOST_POLL_PENDING;
+    *error = store(waiting->call->take(), results);
   } catch (...) {
     *error = to_abi_error(detail::error_of(std::current_exception()));
   }

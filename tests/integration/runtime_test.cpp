@@ -2,10 +2,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/guests.hpp"
@@ -111,6 +117,112 @@ TEST_F(RuntimeInterfaceTest, HostFunctionsOfBothKinds) {
   const ExitStatus outside = spawn({.module = module, .entry = "outside"}).join();
   EXPECT_EQ(outside.kind, ExitKind::kTrapped);
   EXPECT_NE(outside.message.find("address 4294967295 is outside"), std::string::npos) << outside.message;
+}
+
+TEST_F(RuntimeInterfaceTest, AnAttemptAnswersOrLeavesItToTheTask) {
+  RuntimeOptions options = usual_options();
+  std::atomic<int> attempts{0};
+  std::atomic<int> tasks{0};
+  const auto attempt = [&attempts](Caller&, std::int32_t what) -> std::optional<Result<std::int32_t>> {
+    ++attempts;
+    if (what == 2) return fail(ErrorKind::kBadArgument, "not that");
+    if (what == 3) throw std::runtime_error("oh no");
+    if (what == 4) return std::nullopt;
+    return what + 10;
+  };
+  options.host.define("env", "ask", attempt, [&tasks](Caller&, std::int32_t what) -> Task<Result<std::int32_t>> {
+    ++tasks;
+    co_await yield();
+    co_return what + 20;
+  });
+  start(std::move(options));
+  const Module module = compile(R"((module
+    (import "env" "ask" (func $ask (param i32) (result i32)))
+    (func (export "ask") (param i32) (result i32) (call $ask (local.get 0)))))");
+  const auto ask = [&](std::int32_t what) { return spawn({.module = module, .entry = "ask", .entry_values = {what}}).join(); };
+  EXPECT_EQ(ask(1).result_text, "11");
+  EXPECT_EQ(tasks, 0);
+  EXPECT_EQ(ask(4).result_text, "24");
+  EXPECT_EQ(tasks, 1);
+  EXPECT_EQ(attempts, 2) << "asked once, before the task";
+  for (const auto& [what, why] : {std::pair{2, "not that"}, std::pair{3, "oh no"}}) {
+    const ExitStatus status = ask(what);
+    EXPECT_EQ(status.kind, ExitKind::kTrapped);
+    EXPECT_NE(status.message.find(why), std::string::npos) << status.message;
+  }
+  EXPECT_EQ(tasks, 1);
+}
+
+// Calls of functions that wait take different ways through the engine, by what they take.
+template <class... A>
+class Taking {
+ public:
+  static std::int32_t digest(A... values) {
+    std::int64_t sum = 7;
+    ((sum = sum * 31 + static_cast<std::int64_t>(values)), ...);
+    return static_cast<std::int32_t>(sum);
+  }
+  static std::string import(int number) {
+    std::string types;
+    ((types += std::string(" ") + type<A>()), ...);
+    return "(import \"env\" \"" + std::to_string(number) + "\" (func (param" + types + ") (result i32)))";
+  }
+  // An export of its number that calls it.
+  static std::string caller(int number) {
+    const std::string name = std::to_string(number);
+    std::string values;
+    int at = 0;
+    ((values += std::string("(") + type<A>() + ".const " + std::to_string(value(at++)) + ")"), ...);
+    return "(func (export \"" + name + "\") (result i32) (call " + name + values + "))";
+  }
+  static void define(HostFunctions& host, int number) {
+    host.define("env", std::to_string(number), [](Caller&, A... values) -> Task<std::int32_t> {
+      const std::int32_t sum = digest(values...);
+      co_await yield();
+      co_return sum;
+    });
+  }
+  static std::int32_t expected() {
+    int at = 0;
+    std::tuple<A...> values;
+    std::apply([&at](A&... each) { ((each = static_cast<A>(value(at++))), ...); }, values);
+    return std::apply(digest, values);
+  }
+
+ private:
+  static std::int64_t value(int at) { return at % 2 == 0 ? 1000 + at : -at; }
+  template <class T>
+  static const char* type() {
+    if (std::is_same_v<T, double>) return "f64";
+    return std::is_same_v<T, std::int64_t> ? "i64" : "i32";
+  }
+};
+
+TEST_F(RuntimeInterfaceTest, FunctionsThatWaitGetWhatTheyWereCalledWith) {
+  using I = std::int32_t;
+  using L = std::int64_t;
+  const auto each = []<class... T>(std::tuple<T...>, const auto& action) {
+    int number = 0;
+    (action(T(), number++), ...);
+  };
+  constexpr std::tuple<Taking<I>, Taking<L>, Taking<I, I>, Taking<I, L>, Taking<I, L, I, L>, Taking<I, L, L, L>, Taking<I, I, I, I>,
+                       Taking<I, I, I, L>, Taking<I, I, I, I, L>, Taking<L, L, I, I, L>, Taking<I, I, L, I, I, I, L>,
+                       Taking<I, I, I, I, I, I, L>, Taking<double>, Taking<double, I, L>, Taking<L, I, I, I, I, L, L, I, I, double>>
+      kAll;
+  RuntimeOptions options = usual_options();
+  std::string imports;
+  std::string callers;
+  each(kAll, [&](auto one, int number) {
+    one.define(options.host, number);
+    imports += one.import(number);
+    callers += one.caller(number);
+  });
+  start(std::move(options));
+  const Module module = compile("(module " + imports + callers + ")");
+  each(kAll, [&](auto one, int number) {
+    EXPECT_EQ(spawn({.module = module, .entry = std::to_string(number)}).join().result_text, std::to_string(one.expected()))
+        << number;
+  });
 }
 
 TEST_F(RuntimeInterfaceTest, AnExceptionOfAHostFunctionTrapsTheGuestOnly) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -61,6 +62,19 @@ StateRef reach(Process::State& from, ProcessId to);
 // Pays for a call from the pool of fuel that the process draws from: waits for it, or answers kQuota, as the pool says. Else 0. Only if there is a pool, and before
 // the guest's memory is looked at. A batch is one call.
 Task<std::int32_t> pay(Process::State& self, SyncOperation operation);
+
+// What a call that may wait answers, and what it answers if it need not.
+using Answer = Task<Result<std::int32_t>>;
+using Attempt = std::optional<Result<std::int32_t>>;
+
+// For HostFunctions::define: an attempt, but for processes that pay, which may have to wait for that.
+template <class... Arguments>
+auto unless_paid(Attempt (*attempt)(Caller&, Arguments...)) {
+  return [attempt](Caller& caller, Arguments... arguments) -> Attempt {
+    if (caller_of(caller).fuel) return std::nullopt;
+    return attempt(caller, arguments...);
+  };
+}
 
 // `what` is for the trap's message.
 Result<std::span<std::byte>> guest_bytes(Caller& caller, std::uint32_t at, std::uint32_t size, std::string_view what);
