@@ -12,8 +12,9 @@ Core::Core(Scheduler& scheduler, SchedulerConfig config, std::unique_ptr<Blockin
       idle_(config_.workers),
       ticker_(*this),
       timers_(config_.platform->now_ns(), this),
-      registry_(config_.workers + 1),
-      blocking_(std::move(blocking)) {
+      registry_(config_.workers + 2),
+      blocking_(std::move(blocking)),
+      references_(1 + registry_.shards()) {
   const uint64_t seed = config_.platform->random_seed();
   for (uint32_t i = 0; i < config_.workers; ++i) {
     parkers_.push_back(config_.platform->make_parker());
@@ -22,6 +23,11 @@ Core::Core(Scheduler& scheduler, SchedulerConfig config, std::unique_ptr<Blockin
 }
 
 Core::~Core() = default;
+
+void Core::let_go() noexcept {
+  for (uint32_t shard = 0; shard < registry_.shards(); ++shard) memory_gone(shard);
+  release();
+}
 
 uint64_t Core::now_ns() {
   Worker* const worker = Worker::current();
@@ -56,7 +62,7 @@ void Core::queue_spawned(Task& task, SpawnPlace place) {
     worker->push_back(task);
   } else {
     if (config_.recorder != nullptr) config_.recorder->record_outside(TraceKind::kSpawn, now, task.id());
-    injection_.push(task, Lane::kOrdinary);
+    injection_.push(task, place == SpawnPlace::kNext ? Lane::kWoken : Lane::kOrdinary);
   }
   notify();
 }
@@ -86,33 +92,32 @@ void Core::earlier_deadline(uint64_t deadline_ns) {
 
 bool Core::spawn(base::Ref<Task> task, SpawnPlace place) {
   Task& spawned = *task;
-  // Counted before the check, so that whoever refuses and then waits for the count to settle misses no spawn in progress.
-  spawning_.fetch_add(1, std::memory_order_seq_cst);
+  Worker* const worker = Worker::current();
+  const bool ours = worker != nullptr && &worker->core() == this;
+  const uint32_t outside = place == SpawnPlace::kNext ? worker_count() + 1 : worker_count();
+  const uint32_t shard = ours ? worker->index() : outside;
+  registry_.begin_spawn(shard);
   if (refusing_.load(std::memory_order_seq_cst)) {
-    spawning_.fetch_sub(1, std::memory_order_seq_cst);
+    registry_.end_spawn(shard);
     return false;
   }
   WEFT_ASSERT(spawned.core_ == nullptr, "a task can be spawned only once");
-  retain();
   spawned.core_ = this;
-  live_.fetch_add(1, std::memory_order_seq_cst);
-  Worker* const worker = Worker::current();
-  const bool ours = worker != nullptr && &worker->core() == this;
-  registry_.add(spawned, ours ? worker->index() : worker_count());
+  registry_.add(spawned, shard);
   const bool cancel = cancelling_.load(std::memory_order_seq_cst);
   const base::Ref<Task> kept = cancel ? task : base::Ref<Task>();
   static_cast<void>(task.leak());  // the scheduler's from here on, until forget or abandon_all
   spawned.state_.spawn();
   queue_spawned(spawned, place);
-  spawning_.fetch_sub(1, std::memory_order_seq_cst);
+  registry_.end_spawn(shard);
   if (cancel) kept->cancel_requested();
   return true;
 }
 
 void Core::forget(Task& task) {
-  registry_.remove(task);
+  const uint32_t shard = registry_.remove(task);
   task.release();
-  if (live_.fetch_sub(1, std::memory_order_seq_cst) == 1) {
+  if (registry_.forgotten(shard) && draining_.load(std::memory_order_seq_cst) != 0) {
     base::Lock lock(drain_mutex_);
     drained_.notify_all();
   }
@@ -120,16 +125,20 @@ void Core::forget(Task& task) {
 
 bool Core::wait_until_empty(uint64_t deadline_ns) {
   base::Lock lock(drain_mutex_);
-  while (live_.load(std::memory_order_seq_cst) != 0) {
+  draining_.fetch_add(1, std::memory_order_seq_cst);
+  bool empty = registry_.empty();
+  while (!empty) {
     if (deadline_ns == kNever) {
       drained_.wait(drain_mutex_);
-      continue;
+    } else {
+      const uint64_t now = config_.platform->now_ns();
+      if (now >= deadline_ns) break;
+      drained_.wait_for(drain_mutex_, std::chrono::nanoseconds(std::min<uint64_t>(deadline_ns - now, 3'600'000'000'000)));
     }
-    const uint64_t now = config_.platform->now_ns();
-    if (now >= deadline_ns) return false;
-    drained_.wait_for(drain_mutex_, std::chrono::nanoseconds(std::min<uint64_t>(deadline_ns - now, 3'600'000'000'000)));
+    empty = registry_.empty();
   }
-  return true;
+  draining_.fetch_sub(1, std::memory_order_seq_cst);
+  return empty;
 }
 
 void Core::run_worker(uint32_t index) {
@@ -177,7 +186,7 @@ void Core::cancel_all() {
 void Core::refuse_spawns() {
   refusing_.store(true, std::memory_order_seq_cst);
   // A spawn is a few instructions long.
-  while (spawning_.load(std::memory_order_seq_cst) != 0) base::spin_pause();
+  while (!registry_.settled()) base::spin_pause();
 }
 
 void Core::stop_threads() {
@@ -190,9 +199,9 @@ void Core::abandon_all() {
   injection_.close();
   for (const base::Ref<Task>& task : registry_.snapshot()) {
     if (!task->state_.abandon()) continue;
-    registry_.remove(*task);
+    const uint32_t shard = registry_.remove(*task);
     task->release();
-    live_.fetch_sub(1, std::memory_order_seq_cst);
+    (void)registry_.forgotten(shard);
   }
 }
 

@@ -1,7 +1,7 @@
 // Core: the parts of a scheduler and how they reach each other. Scheduler (scheduler.hpp) is its public face.
 //
-// It is counted: each spawned task keeps it alive as long as the task's own memory lives. So a wake() that comes after the
-// scheduler is gone finds closed queues instead of freed ones.
+// It is counted: each spawned task keeps it alive as long as the task's own memory lives (by the count of its shard of the registry, which is one reference
+// here). So a wake() that comes after the scheduler is gone finds closed queues instead of freed ones.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,12 @@ class Core final : private DeadlineListener {
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+  // By the scheduler at its end, instead of release().
+  void let_go() noexcept;
+  // A task that was spawned here is freed.
+  void memory_gone(uint32_t shard) noexcept {
+    if (registry_.memory_gone(shard)) release();
   }
 
   const SchedulerConfig& config() const { return config_; }
@@ -65,7 +71,7 @@ class Core final : private DeadlineListener {
   bool spawn(base::Ref<Task> task, SpawnPlace place);
   // The worker that ran it, after on_done.
   void forget(Task& task);
-  uint64_t live() const { return live_.load(std::memory_order_seq_cst); }
+  uint64_t live() const { return registry_.alive(); }
 
   // Threads of workers and ticker: the loops, and their end.
   void run_worker(uint32_t index);
@@ -107,16 +113,14 @@ class Core final : private DeadlineListener {
   std::unique_ptr<BlockingPool> blocking_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
-  // Writers: whoever retains and releases; acq_rel: the last one sees all that the others did.
-  base::atomic<uint64_t> references_{1};
-  // Writers: spawn and forget. drain() waits for 0 under drain_mutex_.
-  alignas(base::kCacheLinePair) base::atomic<uint64_t> live_{0};
-  // Spawns in progress. With refusing_ a Dekker pair, seq_cst: a spawn counts itself and then looks, shutdown refuses and then waits for 0.
-  base::atomic<uint64_t> spawning_{0};
+  // Writers: whoever retains and releases; acq_rel: the last one sees all that the others did. The scheduler's, and one of each shard.
+  alignas(base::kCacheLinePair) base::atomic<uint64_t> references_;
   // Written by shutdown; read by spawn and by the threads' loops.
   alignas(base::kCacheLinePair) base::atomic<bool> refusing_{false};
   base::atomic<bool> cancelling_{false};
   base::atomic<bool> stopping_{false};
+  // Writer: drain(), under drain_mutex_; readers: workers that have let go of the last task of a shard. seq_cst, a Dekker pair with the shards' counts.
+  base::atomic<uint32_t> draining_{0};
   base::atomic<int32_t> timekeeper_{-1};  // seq_cst: partner of the store to the wheel's next deadline
   base::Mutex drain_mutex_;
   base::Condition drained_;  // no task is live any more, or a worker left

@@ -40,7 +40,7 @@ Scheduler::~Scheduler() {
   join_threads();
   // Tasks that were inside run() when shutdown let the others go: their workers have left them now.
   core_->abandon_all();
-  core_->release();
+  core_->let_go();
 }
 
 void Scheduler::join_threads() {

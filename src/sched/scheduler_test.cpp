@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <future>
 #include <set>
 #include <thread>
@@ -41,6 +42,55 @@ TEST_F(SchedTest, RunsATaskToItsEnd) {
   EXPECT_EQ(RunContext::current(), nullptr);
   task->wake();  // after its end: nothing happens
   EXPECT_EQ(runs, 10);
+}
+
+// The slot beside the lists changes nothing of the order.
+TEST_F(SchedTest, TheSharedQueueKeepsTheOrderOfWokenTasks) {
+  InjectionQueue queue;
+  const auto idle = [](RunContext&) { return Poll::kDone; };
+  const auto first = make_task(idle);
+  const auto second = make_task(idle);
+  const auto third = make_task(idle);
+  const auto urgent = make_task(idle, {.priority = 2});
+  constexpr unsigned kLevel = kPriorityNormal;
+  constexpr uint32_t kWoken = 1U << (kPriorities + kLevel);
+  EXPECT_EQ(queue.mask(), 0U);
+  queue.push(*first, Lane::kWoken);
+  EXPECT_EQ(queue.mask(), kWoken);
+  EXPECT_EQ(queue.pop(2, Lane::kWoken), nullptr) << "of another priority";
+  queue.push(*second, Lane::kWoken);
+  queue.push(*urgent, Lane::kWoken);
+  EXPECT_EQ(queue.mask(), kWoken | 1U << (kPriorities + 2));
+  EXPECT_EQ(queue.pop(kLevel, Lane::kWoken), first.get());
+  queue.push(*third, Lane::kWoken);
+  EXPECT_EQ(queue.pop(kLevel, Lane::kWoken), second.get());
+  EXPECT_EQ(queue.pop(kLevel, Lane::kWoken), third.get());
+  EXPECT_EQ(queue.pop(kLevel, Lane::kWoken), nullptr);
+  EXPECT_EQ(queue.pop(2, Lane::kWoken), urgent.get());
+  EXPECT_EQ(queue.mask(), 0U);
+  queue.push(*first, Lane::kWoken);
+  queue.close();
+  queue.push(*second, Lane::kWoken);
+  EXPECT_EQ(queue.mask(), 0U);
+  EXPECT_EQ(queue.pop(kLevel, Lane::kWoken), nullptr);
+}
+
+// Each ends as soon as it has spawned the next, on whichever worker: at no moment is there none, whatever the order in which the shards are counted.
+TEST_F(SchedTest, DrainIsNotFooledByTasksThatHandOn) {
+  Scheduler& scheduler = make({.workers = 3});
+  std::atomic<int> left{20'000};
+  std::function<base::Ref<Task>()> next = [&]() -> base::Ref<Task> {
+    return make_task([&](RunContext& context) {
+      if (--left > 0) {
+        EXPECT_TRUE(context.scheduler().spawn(next()));
+      }
+      return Poll::kDone;
+    });
+  };
+  for (int chain = 0; chain < 2; ++chain) ASSERT_TRUE(scheduler.spawn(next(), SpawnPlace::kNext));
+  ASSERT_TRUE(scheduler.drain(kNever));
+  EXPECT_LE(left, 0);
+  EXPECT_EQ(scheduler.task_count(), 0U);
 }
 
 TEST_F(SchedTest, AnInfoSaysWhatATaskWaitsFor) {

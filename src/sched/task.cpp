@@ -9,7 +9,7 @@ Task::Task(TaskConfig config) : priority_(config.priority), kind_(config.kind), 
 }
 
 Task::~Task() {
-  if (core_ != nullptr) core_->release();
+  if (core_ != nullptr) core_->memory_gone(registry_shard_);
 }
 
 void Task::release() const noexcept {

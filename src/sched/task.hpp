@@ -64,7 +64,7 @@ struct TaskConfig {
 };
 
 // Where a task is queued that another one spawns. kNext, as if it had been woken: it runs as soon as its maker gives way, on the same worker, where what they
-// share is warm; should its maker go on for long, or make another, an idle worker comes for it. Right for a maker that soon waits for it.
+// share is warm; should its maker go on for long, or make another, an idle worker comes for it. Right for a maker that soon waits for it. From outside the workers: among the tasks that were woken.
 enum class SpawnPlace : uint8_t { kBack, kNext };
 
 // What a task waits for. `reason` is static text ("futex", "sleep", "channel receive"); the rest is 0 where it means nothing.
