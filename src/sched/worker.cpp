@@ -1,6 +1,7 @@
 #include "sched/worker.hpp"
 
 #include <bit>
+#include <utility>
 
 #include "sched/core.hpp"
 #include "sched/trace.hpp"
@@ -18,6 +19,9 @@ void add(base::atomic<uint64_t>& counter, uint64_t by) {
 // A searcher goes round all other workers this often before it goes to sleep, with a short pause in between: a few microseconds in all.
 constexpr int kSearchRounds = 3;
 constexpr int kSearchPauses = 32;
+// It goes on searching for this long where the time before work came that soon after it had run out: a thread of the host that hands over one task after the
+// other, say. To be put to sleep and woken takes several times as long. Where nothing came that soon, it is not tried again until something does.
+constexpr uint64_t kLingerNs = 5'000;
 // With one task more than there is room for, somebody always has one more than others. Every so many quanta it moves on, so that all get their share.
 constexpr uint32_t kNearlyBalanced = 4;
 
@@ -61,6 +65,7 @@ Step Worker::step() {
   Task* task = pick();
   if (task == nullptr) task = search();
   if (task == nullptr) return go_to_sleep();
+  if (idle_from_ns_ != 0) found_after_idling(*task);
 
   if (searching_) {
     searching_ = false;
@@ -229,6 +234,7 @@ Task* Worker::pick() {
       // Turns between the two, or a pair that wakes each other for ever would keep out those woken elsewhere.
       last_boost_was_lifo_ = lifo_here && !(woken_here && last_boost_was_lifo_);
       task = last_boost_was_lifo_ ? take_lifo() : core_.injection().pop(level, Lane::kWoken);
+      if (!last_boost_was_lifo_ && task != nullptr) prefetch_task(task);
       if (task != nullptr && boosted_[level] < kBoostedMax) ++boosted_[level];
     } else {
       task = pick_ordinary(level, shared);
@@ -359,15 +365,27 @@ bool Worker::others_have_waiting() const {
   return false;
 }
 
+// How long it was idle, had it stayed awake.
+void Worker::found_after_idling(const Task& task) {
+  const uint64_t queued_ns = task.since_ns_.load(std::memory_order_relaxed);
+  lingers_ = queued_ns < idle_from_ns_ + kLingerNs;
+  idle_from_ns_ = 0;
+}
+
 Task* Worker::search() {
   const uint32_t workers = core_.worker_count();
-  if (workers == 1) return nullptr;
+  if (idle_from_ns_ == 0) idle_from_ns_ = now_ns_;
+  const bool threaded = core_.platform().threaded();
+  // Once only: when it wakes up and finds nothing it has not run out of work just now.
+  const bool lingers = std::exchange(lingers_, false) && threaded;
+  if (workers == 1 && !lingers) return nullptr;
   if (!searching_) searching_ = core_.idle().begin_search();
   if (!searching_) return nullptr;
-  const int rounds = core_.platform().threaded() ? kSearchRounds : 1;
-  for (int round = 0; round < rounds; ++round) {
+  const int rounds = threaded ? kSearchRounds : 1;
+  const uint64_t until_ns = lingers ? now_ns_ + kLingerNs : 0;
+  for (int round = 0; round < rounds || now_ns_ < until_ns; ++round) {
     if (round != 0) {
-      for (int i = 0; i < kSearchPauses; ++i) base::spin_pause();
+      for (int i = 0; i < kSearchPauses && core_.injection().mask() == 0; ++i) base::spin_pause();
     }
     now_ns_ = clock_.now_ns();
     const uint32_t start = rng_.below(workers);

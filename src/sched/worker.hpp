@@ -117,6 +117,7 @@ class alignas(base::kCacheLinePair) Worker {
   void wake_up();
   void announce_waiting();
   Task* search();
+  void found_after_idling(const Task& task);
   uint32_t take_half(Worker& victim, unsigned level);
   Task* steal_from(Worker& victim);
   void balance();
@@ -143,6 +144,9 @@ class alignas(base::kCacheLinePair) Worker {
   uint64_t served_[kPriorities] = {};  // the value of picks_ when a priority was last served, or began to wait
   uint8_t boosted_[kPriorities] = {};  // woken tasks run in a row, by priority
   bool last_boost_was_lifo_ = false;
+  // When it last ran out of work, 0: it has some; and whether the next came so soon the time before that it is worth waiting awake.
+  uint64_t idle_from_ns_ = 0;
+  bool lingers_ = false;
   bool searching_ = false;
   bool sleeping_ = false;
   bool timekeeper_ = false;
