@@ -18,6 +18,7 @@
 #include "process/state.hpp"
 #include "process/together/guest_calls.hpp"
 #include "process/together/society.hpp"
+#include "sync/bridge.hpp"
 #include "sync/coroutine.hpp"
 #include "sync/waitable.hpp"
 
@@ -296,6 +297,21 @@ void Runtime::start_body(std::unique_ptr<detail::Started> body, const std::share
   } else if (state_->environment->recorder) {
     state_->environment->names.add(task->id(), 0, std::string(name));
   }
+}
+
+void detail::cross(const Runtime& runtime, Crossing& crossing, Priority priority, std::string_view name) {
+  Runtime::State& state = *runtime.state();
+  sync::Caller caller(crossing);
+  base::Ref<sched::Task> task = caller.make_task(std::min(priority, kPriorityLowest), name);
+  if (state.shut_down.load()) {
+    task = nullptr;
+  } else if (!state.environment->recorder) {
+    (void)state.environment->scheduler().spawn(std::move(task), sched::SpawnPlace::kNext);
+  } else if (const base::Ref<sched::Task> traced = task;
+             state.environment->scheduler().spawn(std::move(task), sched::SpawnPlace::kNext)) {
+    state.environment->names.add(traced->id(), 0, std::string(name));
+  }
+  caller.wait();
 }
 
 std::vector<TaskDump> Runtime::dump(bool guest_stacks, Duration bound) const {

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/guests.hpp"
@@ -110,6 +113,63 @@ TEST_F(BridgeTest, BlockingWorkHoldsNoWorker) {
   EXPECT_EQ(*block_on(*runtime_, answer_later()), 43);
   release.store(true);
   for (JoinHandle<int>& one : waiting) EXPECT_EQ(*one.join(), 42);
+}
+
+// From its start to the end of the thread that asked, what it needs lies on that thread's stack: also while dumps look at the task, and when it is dropped.
+TEST_F(BridgeTest, WhatWaitsIsCancelledByTheShutdown) {
+  start();
+  const Runtime copy = *runtime_;
+  struct Told {
+    explicit Told(std::atomic<int>& of) : count(of) {}
+    Told(Told&& other) noexcept : count(other.count), first(std::exchange(other.first, false)) {}
+    ~Told() {
+      if (first) ++count;
+    }
+    std::atomic<int>& count;
+    bool first = true;
+  };
+  std::atomic<int> destroyed{0};
+  auto waits = [](Told) -> Task<int> {
+    for (;;) co_await sleep_for(1h);
+  };
+  std::vector<std::thread> threads;
+  std::atomic<int> cancelled{0};
+  for (int index = 0; index < 8; ++index) {
+    threads.emplace_back([&] {
+      Told told(destroyed);
+      const Result<int> result = block_on(copy, waits(std::move(told)), kPriorityNormal, "a name of more than fifteen letters");
+      if (!result && result.error().kind == ErrorKind::kCancelled) ++cancelled;
+    });
+  }
+  while (copy.stats().timers != 8) std::this_thread::yield();
+  const std::vector<TaskDump> dumps = copy.dump();
+  ASSERT_EQ(dumps.size(), 8U);
+  EXPECT_EQ(dumps.front().name, "a name of more than fifteen letters");
+  EXPECT_EQ(dumps.front().reason, "sleep");
+  (void)copy.shutdown(0s, kHang);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(cancelled, 8);
+  EXPECT_EQ(destroyed, 8);
+}
+
+// Results that only move, no results, and exceptions arrive; a dump at any moment finds tasks that live.
+TEST_F(BridgeTest, ResultsArriveWhileDumpsLookOn) {
+  start();
+  std::atomic<bool> over{false};
+  std::thread looks([&] {
+    while (!over) (void)runtime_->dump();
+  });
+  auto moved = [](int value) -> Task<std::unique_ptr<int>> {
+    co_await yield();
+    co_return std::make_unique<int>(value);
+  };
+  auto nothing = []() -> Task<void> { co_return; };
+  for (int step = 0; step < 2'000; ++step) {
+    EXPECT_EQ(**block_on(*runtime_, moved(step)), step);
+    EXPECT_TRUE(block_on(*runtime_, nothing()));
+  }
+  over = true;
+  looks.join();
 }
 
 TEST_F(BridgeTest, AfterTheShutdownItIsCancelled) {
