@@ -58,6 +58,7 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
   };
   const Priority priority = options.priority.value_or(program->spec.priority);
   std::vector<Grant> grants = std::exchange(options.grants, {});
+  const sched::SpawnPlace place = options.next ? sched::SpawnPlace::kNext : sched::SpawnPlace::kBack;
   auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options), std::move(observer));
   Society::give_grants(*state, std::move(grants));
   auto task = GuestTask::create(state, priority);
@@ -76,7 +77,7 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
     const std::uint64_t deadline_ns = span_ns < sched::kNever - state->spawned_ns ? state->spawned_ns + span_ns : sched::kNever;
     environment.scheduler().timers().arm(state->wall_timer, deadline_ns);
   }
-  if (!environment.scheduler().spawn(*task)) {
+  if (!environment.scheduler().spawn(*task, place)) {
     state->wall_timer.cancel();
     environment.table.remove(state->id);
     release();

@@ -48,6 +48,7 @@ class ProgramStarter final : public ProcessStarter {
   Result<Process> spawn(const Runtime& runtime, const Start& start) const override {
     SpawnOptions options = start.options;
     if (!options.name) options.name = start.id;
+    options.next = true;  // the supervisor soon waits: a child that fell runs again here, and nobody has to be woken for it
     return runtime.spawn(program_, std::move(options));
   }
 
