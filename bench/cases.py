@@ -602,6 +602,7 @@ def all_cases(cores, quick, kernels):
         ("bridge", "awake", "a crossing by block_on(), the worker busy with yields", "ns", bridge, 1000),
         ("bridge", "in_a_row", "the same in a row, two workers with nothing else to do", "ns", bridge, None),
         ("bridge", "asleep", "the same, all workers asleep", "ns", bridge, None),
+        ("bridge", "blocking", "work that blocks, awaited by a task, there and back", "ns", bridge, None),
     ):
         judge = judge_at_most(most, unit) if most else None
         cases.append(Case(key=f"{bench}.{name}", group="manage", title=title, unit=unit, bench=bench, name=name, commands={"weft": command}, judge=judge))

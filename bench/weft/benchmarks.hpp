@@ -28,8 +28,9 @@ void bench_guest_channels(const Options& options);  // both between two processe
 // Managing.
 void bench_manage(
     const Options& options);  // tasks of a task manager: us each, of coroutines and of processes; KiB each of n that wait
-void bench_fuel(const Options& options);    // an operation paid from a pool: ns
-void bench_bridge(const Options& options);  // a crossing by block_on(): ns, with the worker awake, in a row, and with all asleep
+void bench_fuel(const Options& options);  // an operation paid from a pool: ns
+void bench_bridge(
+    const Options& options);  // a crossing by block_on(): ns, with the worker awake, in a row, with all asleep, and back
 
 // Supervision.
 void bench_restart(const Options& options);  // a child that traps beside n others: us until it runs again

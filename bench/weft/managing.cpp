@@ -1,5 +1,5 @@
 // What managing costs: a task of the task manager from its submission to its end, and what it keeps while it waits; an operation paid from a pool of fuel; a
-// crossing of the bridge from a thread of the host, with a worker awake and with all of them asleep.
+// crossing of the bridge from a thread of the host, with a worker awake and with all of them asleep, and from a task to work that blocks.
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -20,6 +20,15 @@ weft::Task<void> nothing() { co_return; }
 weft::Task<int> one() { co_return 1; }
 weft::Task<void> yields() {
   for (;;) co_await weft::yield();
+}
+// Waits for work that takes no time: what is left is the way to the pool and back.
+weft::Task<void> blocks(unsigned count, std::vector<std::uint64_t>& ns) {
+  for (unsigned i = 0; i < count; ++i) {
+    const std::uint64_t start = now_ns();
+    auto work = [] {};
+    co_await weft::blocking(std::move(work));
+    ns.push_back(now_ns() - start);
+  }
 }
 weft::Task<void> waits(weft::CancellationToken token) { (void)co_await token.cancelled_wait(); }
 
@@ -115,6 +124,9 @@ void bench_bridge(const Options& options) {
     crosses(runtime);
   }
   say("asleep", options.workers);
+  // The other way: a task waits for work that blocks.
+  succeed(weft::block_on(runtime, blocks(std::max(10U, options.count / 10), ns)));
+  say("blocking", options.workers);
 }
 
 }  // namespace weft_bench
