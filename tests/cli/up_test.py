@@ -52,6 +52,12 @@ class UpTest(WeftTest):
         self.signal(process, signal.SIGTERM)
         return self.finish(process)
 
+    def metrics(self):
+        port = int(self.ps()["metrics"].rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=HANGS_S) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
     def events(self, text):
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
@@ -393,6 +399,10 @@ def channel(name, sends, receives, *more):
     return f'[[channel]]\nname = "{name}"\nfrom = {json.dumps(sends)}\nto = {json.dumps(receives)}\n' + "".join(line + "\n" for line in more)
 
 
+def region(name, size, children, *more):
+    return f'[[region]]\nname = "{name}"\nsize = {json.dumps(size)}\nchildren = {json.dumps(children)}\n' + "".join(line + "\n" for line in more)
+
+
 class Channels(UpTest):
     def test_the_example_ends_with_its_sum(self):
         answer = self.weft("up", str(ROOT / "examples/up/pipeline.toml"), "--quiet")
@@ -469,18 +479,108 @@ class Channels(UpTest):
             self.assertIn(f'weft_channel_{name}{{system="shop",channel="kept"}} 0\n', body)
         self.assertEqual(self.stop(up).status, 0)
 
-    def metrics(self):
-        port = int(self.ps()["metrics"].rsplit(":", 1)[1])
-        with socket.create_connection(("127.0.0.1", port), timeout=HANGS_S) as client:
-            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-            return b"".join(iter(lambda: client.recv(65536), b"")).decode()
-
     def test_mistakes(self):
         self.manifest(TOP + child("a", "hello") + channel("c", "a", "b") + channel("d", "a", "a"))
         answer = self.weft("up", "--check")
         self.assertEqual(answer.status, 2)
         self.assertIn("weft.toml:6:1: channel 'c': there is no child 'b'", answer.err)
         self.assertIn("weft.toml:10:1: channel 'd': 'a' is there twice", answer.err)
+
+
+class Regions(UpTest):
+    def test_the_example_ends_with_its_sum(self):
+        answer = self.weft("up", str(ROOT / "examples/up/tally.toml"), "--json")
+        self.assertEqual((answer.status, answer.err), (0, ""), answer)
+        events = self.events(answer.out)
+        self.assertEqual([e["text"] for e in events if e["event"] == "output"], ["500500"])
+        self.assertEqual(len([e for e in events if e["event"] == "exited" and e["exit"].get("code") == 1]), 10)
+
+    def test_a_child_that_is_started_again_finds_what_was_there(self):
+        self.manifest(TOP + child("one", "region_count", 'restart = "transient"', 'output = "plain"') + region("r", 4, "one"))
+        answer = self.weft("up", "--quiet")
+        self.assertEqual((answer.status, answer.out), (0, "0\n1\n2\n"), answer)
+
+    def test_all_copies_and_members_of_groups_have_the_same_and_others_none(self):
+        sleeps = ("region_say_then_sleep", 'grace = "0s"')
+        self.manifest(TOP + child("some", *sleeps, "copies = 2") + child("other", *sleeps) + '[[group]]\nid = "g"\n'
+                      + child("member", *sleeps, table="group.child") + region("r", "4KiB", ["some", "g/member"]))
+        up = self.up("--json")
+        said = "".join(self.read_until(up.stdout, '"event":"output"') for _ in range(4))
+        texts = {e["id"]: e["text"] for e in self.events(said) if e["event"] == "output"}
+        self.assertEqual(texts.pop("other"), "none")
+        self.assertEqual(sorted(texts.values()), ["1 of 4", "2 of 4", "3 of 4"])
+        self.assertEqual(self.stop(up).status, 0)
+
+    def test_a_kill_and_a_restart_by_hand_leave_it_as_it_is(self):
+        self.manifest(TOP + child("a", "region_say_then_sleep", 'grace = "0s"') + region("r", "1KiB", "a"))
+        up = self.up("--json", "--metrics", "127.0.0.1:0")
+        self.read_until(up.stdout, "1 of 1")
+        self.assertEqual(self.weft("kill", "a").status, 0)
+        self.read_until(up.stdout, "2 of 1")
+        self.assertEqual(self.weft("restart", "a").status, 0)
+        self.read_until(up.stdout, "3 of 1")
+        self.assertIn('weft_region_bytes{system="shop",region="r"} 1024\n', self.metrics())
+        self.assertEqual(self.stop(up).status, 0)
+
+    def test_a_reload_changes_what_has_changed(self):
+        children = TOP + "".join(child(id, "region_say_then_sleep", 'grace = "0s"') for id in "abc")
+        kept = region("kept", "1KiB", "c")
+        self.manifest(children + kept + region("r", "1KiB", ["a"]))
+        up = self.up("--json", "--metrics", "127.0.0.1:0")
+        before = self.all_run(up)
+
+        def reload(more, summary, changed, regions, said):
+            nonlocal before
+            self.manifest(children + kept + more)
+            self.signal(up, signal.SIGHUP)
+            text = self.read_until(up.stdout, '"event":"reloaded"')
+            events = self.events(text)
+            self.assertIn(summary, text)
+            self.assertEqual([e["message"] for e in events if e["event"] == "region"], regions)
+            after = self.all_run(up)
+            self.assertEqual("".join(id for id in "abc" if after[id]["process"] != before[id]["process"]), changed)
+            before = after
+            for id, last in zip("abc", said):
+                while not self.weft("logs", id).out.endswith(last + "\n"):
+                    self.assertIsNone(up.poll())
+        reload(region("r", "1KiB", ["a", "b"]), "1 changed", "b", [], ["1 of 1", "2 of 1", "none"])
+        reload(region("r", 2048, ["a"]), "2 changed", "ab",
+               ["reload: region r has 2 KiB instead of 1 KiB: it is made anew, and what was in it is gone"], ["1 of 2", "none", "none"])
+        reload(region("r", "2KiB", "a"), "nothing has changed", "", [], ["1 of 2", "none", "none"])
+        reload("", "1 changed", "a", ["reload: region r is gone, and what was in it"], ["none", "none", "none"])
+        reload(region("r", "1KiB", "b"), "1 changed", "b", ["reload: region r of 1 KiB is new"], ["none", "1 of 1", "none"])
+        self.assertEqual(re.findall(r'weft_region_bytes\{system="shop",region="([a-z]+)"\} (\d+)\n', self.metrics()), [("kept", "1024"), ("r", "1024")])
+        # What cannot be changes nothing, and says where it stands.
+        self.manifest(children + kept + region("r", 0, "b"))
+        self.signal(up, signal.SIGHUP)
+        self.assertIn("weft.toml:21:8: size = 0: must be from 1 byte to 1 GiB; nothing was changed", self.read_until(up.stdout, '"event":"reload refused"'))
+        self.assertEqual({id: one["process"] for id, one in self.all_run(up).items()}, {id: one["process"] for id, one in before.items()})
+        self.assertEqual(self.stop(up).status, 0)
+
+    def test_children_that_wait_for_a_word_are_stopped(self):
+        (self.dir / "waits.wat").write_text("""(module
+          (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+          (import "weft_region" "wait32" (func $wait32 (param i32 i64 i32 i64) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "r")
+          (func (export "_start")
+            (drop (call $wait32 (call $granted (i32.const 0) (i32.const 1)) (i64.const 0) (i32.const 0) (i64.const -1)))))""")
+        self.manifest(TOP + child("waits", "waits", 'grace = "1ms"', "copies = 20") + region("r", 8, "waits"))
+        up = self.up("--json")
+        self.all_run(up)
+        self.assertEqual(self.stop(up).status, 0)
+
+    def test_mistakes(self):
+        self.manifest(TOP + child("a", "hello") + region("r", 0, ["a", "b"]) + region("r", "2GiB", "a") + channel("s", "a", []) + region("s", 1, "a"))
+        answer = self.weft("up", "--check")
+        self.assertEqual(answer.status, 2)
+        self.assertEqual(answer.err.splitlines()[1:], [
+            "weft.toml:8:8: size = 0: must be from 1 byte to 1 GiB",
+            "weft.toml:9:18: region 'r': there is no child 'b'; did you mean a?",
+            "weft.toml:10:1: the region 'r' is there twice: line 6 has it",
+            "weft.toml:12:8: size = 2GiB: must be from 1 byte to 1 GiB",
+            "weft.toml:21:12: region 's': 'a' has a channel 's', and asks for both by their names; call one of them something else",
+        ])
 
 
 class BadInput(UpTest):

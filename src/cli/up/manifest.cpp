@@ -19,6 +19,7 @@ constexpr std::size_t kDepthMax = 32;  // of groups in groups
 
 std::string_view example_of(Shape shape) {
   if (shape == Shape::kDuration) return "\"5s\"";
+  if (shape == Shape::kSize) return "\"64KiB\"";
   return shape == Shape::kTexts ? "[\"…\"]" : "\"…\"";
 }
 
@@ -49,12 +50,13 @@ bool is_right_type(Shape shape, const toml::node& value) {
   return false;
 }
 
-// Without what can change while the rest goes on: the members of a group, channels, the number of copies, the lines that are kept.
+// Without what can change while the rest goes on: the members of a group, channels and regions, the number of copies, the lines that are kept.
 std::string signature_of(const toml::table& table) {
   std::ostringstream out;
   for (const auto& [key, value] : table) {
     const std::string_view name = key.str();
-    if (name == "child" || name == "group" || name == "channel" || name == "copies" || name == "log-lines") continue;
+    if (name == "child" || name == "group" || name == "channel" || name == "region" || name == "copies" || name == "log-lines")
+      continue;
     out << key.str() << '=';
     value.visit([&](const auto& known) { out << known << '\n'; });
   }
@@ -74,6 +76,7 @@ class Reader {
     read_rules(table, manifest.root, 0);
     manifest.signature = signature_of(table);
     for (const toml::table* each : tables_of(table, "channel")) manifest.channels.push_back(read_channel(*each));
+    for (const toml::table* each : tables_of(table, "region")) manifest.regions.push_back(read_region(*each));
     if (!manifest.run.cache_directory.empty()) manifest.run.cache_directory = resolved(manifest.run.cache_directory);
   }
 
@@ -275,6 +278,28 @@ class Reader {
     require(table, keys_of_channel(), channel.place, "a channel");
     channel.signature = signature_of(table);
     return channel;
+  }
+
+  ManifestRegion read_region(const toml::table& table) {
+    ManifestRegion region;
+    region.place = place_of(table.source());
+    refuse_unknown(table, names_of(keys_of_region()), " in a region");
+    set_all(table, keys_of_region(), region);
+    require(table, keys_of_region(), region.place, "a region");
+    if (const toml::node* children = table.get("children")) {
+      // Of what is no text, or no right one, there is no holder.
+      std::size_t next = 0;
+      const auto put = [&](const toml::node& item) {
+        const bool is_next = next < region.children.size() && item.value<std::string_view>() == region.children[next].path;
+        if (is_next) region.children[next++].place = place_of(item.source());
+      };
+      if (const toml::array* list = children->as_array()) {
+        for (const toml::node& item : *list) put(item);
+      } else {
+        put(*children);
+      }
+    }
+    return region;
   }
 
   const std::filesystem::path base_;

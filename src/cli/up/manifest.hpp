@@ -133,12 +133,25 @@ struct ManifestChannel {
   std::string signature;  // equal: unchanged
 };
 
+// Memory that children share.
+struct ManifestRegion {
+  struct Holder {
+    std::string path;  // the id of a child, below its groups
+    Place place;
+  };
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::vector<Holder> children;
+  Place place;
+};
+
 struct Manifest {
   std::filesystem::path path;  // as it was given
   Settings run;                // what of weft run's flags holds for the whole system: workers, quantum, …
   std::uint64_t log_lines = 500;
   ManifestGroup root;
   std::vector<ManifestChannel> channels;
+  std::vector<ManifestRegion> regions;
   std::string signature;  // of what stands at the top, without members
 
   std::uint64_t children() const;  // with all copies, in all groups

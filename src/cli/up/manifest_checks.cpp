@@ -16,8 +16,8 @@ namespace weft::cli {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 64;
-constexpr std::size_t kShownMax = 100;  // mistakes
-constexpr std::size_t kEndsMax = 256;   // of channels, of a child: SpawnOptions::grants
+constexpr std::size_t kShownMax = 100;   // mistakes
+constexpr std::size_t kSharedMax = 256;  // ends of channels and regions, of a child: SpawnOptions::grants
 
 bool is_name_character(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -84,6 +84,20 @@ class Checker {
     }
   }
 
+  // After the channels: a child asks for both by name.
+  void check(const std::vector<ManifestRegion>& regions) {
+    std::map<std::string, Place> taken;
+    for (const ManifestRegion& region : regions) {
+      if (!region.name.empty()) {
+        const auto [first, fresh] = taken.emplace(region.name, region.place);
+        if (!fresh)
+          refuse(region.place, fmt::format("the region '{}' is there twice: line {} has it", region.name, first->second.line));
+      }
+      std::set<std::string> seen;
+      for (const auto& [path, place] : region.children) check_holder(region.name, path, place, seen);
+    }
+  }
+
  private:
   void refuse(Place place, std::string message) { mistakes_.push_back({place, std::move(message)}); }
 
@@ -94,17 +108,41 @@ class Checker {
       if (!seen.insert(end).second) {
         refuse(channel.place,
                fmt::format("channel '{}': '{}' is there twice; a child has one end of a channel", channel.name, end));
-      } else if (paths_.contains(end) && ++ends_[end] == kEndsMax + 1) {
-        refuse(channel.place, fmt::format("'{}' has ends of more than {} channels", end, kEndsMax));
+      } else if (paths_.contains(end)) {
+        share(channel.name, end, channel.place, true);
       }
       if (paths_.contains(end)) continue;
       refuse(channel.place, fmt::format("channel '{}': there is no child '{}'{}", channel.name, end, did_you_mean(end, known)));
     }
   }
 
+  // `seen`: who has the region so far.
+  void check_holder(const std::string& region, const std::string& path, Place place, std::set<std::string>& seen) {
+    if (!paths_.contains(path)) {
+      const std::vector<std::string_view> known(paths_.begin(), paths_.end());
+      refuse(place, fmt::format("region '{}': there is no child '{}'{}", region, path, did_you_mean(path, known)));
+    } else if (!seen.insert(path).second) {
+      refuse(place, fmt::format("region '{}': '{}' is there twice", region, path));
+    } else if (share(region, path, place, false)) {
+      refuse(place, fmt::format("region '{0}': '{1}' has a channel '{0}', and asks for both by their names; call one of them "
+                                "something else",
+                                region, path));
+    }
+  }
+
+  // True: the child has a channel of that name already. Of two channels of a name, and of two regions, it was said before.
+  bool share(const std::string& name, const std::string& path, Place place, bool channel) {
+    std::map<std::string, bool>& mine = shared_[path];
+    const auto [had, fresh] = mine.emplace(name, channel);
+    if (fresh && mine.size() == kSharedMax + 1)
+      refuse(place, fmt::format("'{}' has more than {} channels and regions", path, kSharedMax));
+    return !fresh && had->second;
+  }
+
   std::vector<Mistake>& mistakes_;
   std::set<std::string> paths_;
-  std::map<std::string, std::size_t> ends_;  // of channels, by child
+  // By child: the names of its channels and regions, and whether it is a channel.
+  std::map<std::string, std::map<std::string, bool>> shared_;
 };
 
 void look_for(const NamedFile& file, std::vector<Mistake>& mistakes) {
@@ -149,6 +187,7 @@ void check_manifest(const Manifest& manifest, std::vector<Mistake>& mistakes) {
   Checker checker(mistakes);
   checker.check(manifest.root, "");
   checker.check(manifest.channels);
+  checker.check(manifest.regions);
   const std::uint64_t children = manifest.children();
   if (children > kManifestChildrenMax) {
     mistakes.push_back({{1, 1}, fmt::format("{} children with all copies; {} is the most", children, kManifestChildrenMax)});

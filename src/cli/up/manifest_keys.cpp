@@ -8,6 +8,8 @@
 #include "cli/run_flags.hpp"
 #include "cli/suggest.hpp"
 #include "cli/values.hpp"
+#include "weft/shared_region.hpp"
+#include "weft/units.hpp"
 
 namespace weft::cli {
 namespace {
@@ -93,6 +95,14 @@ std::vector<std::string_view> words_of(const Choice<T> (&choices)[N]) {
   return words;
 }
 
+Result<std::uint64_t> parse_region_size(std::string_view value) {
+  Result<std::uint64_t> bytes = parse_size(value);
+  if (bytes && (*bytes == 0 || *bytes > SharedRegion::kBytesMax)) {
+    return fail(ErrorKind::kBadArgument, fmt::format("must be from 1 byte to {}", format_size(SharedRegion::kBytesMax)));
+  }
+  return bytes;
+}
+
 // "forever": a child that is never killed.
 Result<Duration> parse_grace(std::string_view value) {
   if (value == "forever") return kForever;
@@ -169,6 +179,7 @@ std::span<const Key<Manifest>> keys_of_system() {
           .help = "how many lines of its output are kept of each child for weft logs (default 500)"},
          [](Manifest& m, std::string_view v) { return store(parse_count(v, 0, kLogLinesMax), m.log_lines); }},
         {{.name = "channel", .shape = Shape::kTables, .help = "a channel between children", .table = "channel"}},
+        {{.name = "region", .shape = Shape::kTables, .help = "memory that children share", .table = "region"}},
     };
     add_flags(list, {"workers", "quantum", "max-stack", "no-preemption", "fibers", "preempt-strands", "cache-dir", "no-cache",
                      "allow-precompiled"});
@@ -344,6 +355,24 @@ std::span<const Key<ManifestChannel>> keys_of_channel() {
       {{.name = "to", .shape = Shape::kTexts, .help = "who receives", .required = true},
        [](ManifestChannel& c, std::string_view v) -> Result<void> {
          c.to.emplace_back(v);
+         return {};
+       }},
+  };
+  return keys;
+}
+
+std::span<const Key<ManifestRegion>> keys_of_region() {
+  static const std::vector<Key<ManifestRegion>> keys = {
+      {{.name = "name", .help = "what the children call it", .required = true},
+       [](ManifestRegion& r, std::string_view v) { return store(parse_name(v), r.name); }},
+      {{.name = "size", .shape = Shape::kSize, .help = "how many bytes it has, up to 1GiB; all are 0 at first", .required = true},
+       [](ManifestRegion& r, std::string_view v) { return store(parse_region_size(v), r.bytes); }},
+      {{.name = "children",
+        .shape = Shape::kTexts,
+        .help = "who has it: ids of children, below their groups as in payment/ledger",
+        .required = true},
+       [](ManifestRegion& r, std::string_view v) -> Result<void> {
+         r.children.push_back({std::string(v), {}});
          return {};
        }},
   };

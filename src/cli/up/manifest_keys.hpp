@@ -63,5 +63,6 @@ std::span<const Key<ManifestChild>> keys_of_child();
 std::span<const Key<ManifestHealth>> keys_of_health();
 std::span<const Key<Backoff>> keys_of_backoff();
 std::span<const Key<ManifestChannel>> keys_of_channel();
+std::span<const Key<ManifestRegion>> keys_of_region();
 
 }  // namespace weft::cli

@@ -110,6 +110,15 @@ kind = "broadcast"
 slow-receiver = "loses"
 from = ["payment/ledger"]
 to = "cart"
+
+[[region]]
+name = "stock"
+size = "1.5KiB"
+children = ["cart", "payment/inner/x"]
+[[region]]
+name = "orders"
+size = 1
+children = "last"
 )";
 
 TEST(Manifest, EveryKeyFindsItsPlace) {
@@ -197,6 +206,13 @@ TEST(Manifest, EveryKeyFindsItsPlace) {
   EXPECT_EQ(m.channels[0].bytes_max, 1U << 20);
   EXPECT_THAT(m.channels[0].from, ElementsAre("cart"));
   EXPECT_THAT(m.channels[0].to, ElementsAre("payment/ledger", "payment/inner/x"));
+
+  ASSERT_EQ(m.regions.size(), 2U);
+  EXPECT_EQ(m.regions[0].name, "stock");
+  EXPECT_EQ(m.regions[0].bytes, 1536U);
+  ASSERT_EQ(m.regions[0].children.size(), 2U);
+  EXPECT_EQ(m.regions[0].children[1].path, "payment/inner/x");
+  EXPECT_EQ(m.regions[1].bytes, 1U);
 }
 
 // The test above would not notice a new key that nobody tries.
@@ -215,6 +231,7 @@ TEST(Manifest, TheTestAboveTriesEveryKey) {
   tried(keys_of_health());
   tried(keys_of_backoff());
   tried(keys_of_channel());
+  tried(keys_of_region());
 }
 
 TEST(Manifest, AllMistakesAreFoundAtOnceInTheOrderOfTheirPlaces) {
@@ -293,9 +310,34 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[[channel]]\nname = \"c\"\nkind = \"oneshot\"\ncapacity = 2\nfrom = \"a\"\nto = []\n",
               "5:1: capacity is for bounded"},
         Wrong{"[[channel]]\nname = \"c\"\nkind = \"rendezvous\"\nbytes-max = 2\nfrom = \"a\"\nto = []\n", "5:1: bytes-max is for"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 0\nchildren = \"a\"\n", "7:8: size = 0: must be from 1 byte to 1 GiB"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = \"1025MiB\"\nchildren = \"a\"\n",
+              "7:8: size = 1025MiB: must be from 1 byte to 1 GiB"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = -1\nchildren = \"a\"\n", "7:8: size = -1: "},
+        Wrong{"[[region]]\nname = \"r\"\nsize = \"lots\"\nchildren = \"a\"\n", "7:8: size = lots: 'lots' is not a size"},
+        Wrong{"[[region]]\nname = \"r\"\nchildren = \"a\"\n", "5:1: a region has no size; say size = \"64KiB\""},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\n", "5:1: a region has no children; say children = [\"…\"]"},
+        Wrong{"[[region]]\nsize = 1\nchildren = []\n", "5:1: a region has no name"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nto = \"a\"\nchildren = []\n", "8:1: unknown key 'to' in a region"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nchildren = [\"a\",\n\"nobody\"]\n",
+              "9:1: region 'r': there is no child 'nobody'"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nchildren = [3, \"a\"]\n", "8:13: children must be a text in quotes"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nchildren = [\"a\", \"a\"]\n", "8:18: region 'r': 'a' is there twice"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nchildren = []\n[[region]]\nname = \"r\"\nsize = 1\nchildren = \"a\"\n",
+              "9:1: the region 'r' is there twice: line 5 has it"},
+        Wrong{"[[region]]\nname = \"r\"\nsize = 1\nchildren = \"a\"\n[[channel]]\nname = \"r\"\nfrom = \"a\"\nto = []\n",
+              "8:12: region 'r': 'a' has a channel 'r', and asks for both by their names"},
+        Wrong{"[region]\nname = \"r\"\n", "5:1: region must be tables; begin each with [[region]] instead of [region]"},
         Wrong{"[[child]]\nid = \"b\"\nmodule = \"b\"\ncopies = 100000\n",
               "1:1: 100001 children with all copies; 100000 is the most"},
         Wrong{"id = \"twice\"\n", "5:"}, Wrong{"[%x]\ny = 1\n", "5:1: not TOML"}, Wrong{"x = \n", "5:"}));
+
+TEST(Manifest, WhatIsNoTextDoesNotShiftThePlacesOfOthers) {
+  EXPECT_THAT(
+      mistakes_of("name = 's'\n[[child]]\nid = 'a'\nmodule = 'a'\n"
+                  "[[region]]\nname = 'r'\nsize = 1\nchildren = [3, 'x', [], \"\\u0000\", 'y']\n"),
+      testing::AllOf(HasSubstr("8:16: region 'r': there is no child 'x'"), HasSubstr("8:35: region 'r': there is no child 'y'")));
+}
 
 TEST(Manifest, WithoutChildrenThereIsNothingToRun) {
   EXPECT_EQ(mistakes_of("name = 'x'\n"), "1:1: nothing to run; give it a [[child]] with id and module\n");

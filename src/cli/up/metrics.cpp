@@ -66,7 +66,7 @@ std::string reply(std::string_view status, std::string_view type, std::string_vi
 }  // namespace
 
 std::string metrics_text(std::string_view system, const Board& board, const std::map<std::string, ChannelStats>& channels,
-                         const RuntimeStats& stats) {
+                         const std::map<std::string, std::uint64_t>& regions, const RuntimeStats& stats) {
   Writer out(system);
   out.family("weft_children", "gauge", "Children by state.");
   for (const ChildState state :
@@ -102,6 +102,10 @@ std::string metrics_text(std::string_view system, const Board& board, const std:
                    [](const ChannelStats& of) { return of.receivers_waiting; });
   out.each_channel(channels, "weft_channel_closed", "gauge", "1 when it is closed.",
                    [](const ChannelStats& of) { return of.closed ? 1 : 0; });
+  if (!regions.empty()) {
+    out.family("weft_region_bytes", "gauge", "Bytes of the shared region.");
+    for (const auto& [region, bytes] : regions) out.value("region", region, bytes);
+  }
   out.family("weft_workers", "gauge", "Threads that run guests.");
   out.value(stats.workers);
   out.family("weft_processes", "gauge", "Processes alive.");

@@ -5,6 +5,7 @@
 // Pure functions, any thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -16,9 +17,9 @@
 
 namespace weft::cli {
 
-// `channels`: by name.
+// `channels` by name, and of `regions` their bytes.
 std::string metrics_text(std::string_view system, const Board& board, const std::map<std::string, ChannelStats>& channels,
-                         const RuntimeStats& stats);
+                         const std::map<std::string, std::uint64_t>& regions, const RuntimeStats& stats);
 
 // A whole answer to a request's head, connection to be closed after it. Empty: it is no HTTP.
 std::string http_reply(std::string_view head, const std::function<std::string()>& text);

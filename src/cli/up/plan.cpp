@@ -71,8 +71,9 @@ std::expected<Plan, Mistakes> Planner::make(const Manifest& manifest, const Plan
   make(manifest.root, "", making);
   if (making.mistakes.empty()) {
     connect_channels(manifest, before, making.plan);
-    return std::move(making.plan);
+    making.mistakes = make_regions(manifest, before, making.plan);
   }
+  if (making.mistakes.empty()) return std::move(making.plan);
   return std::unexpected(Mistakes{.file = manifest.path.string(), .list = std::move(making.mistakes)});
 }
 
@@ -161,10 +162,11 @@ ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above,
       true);
   ChildSpec spec = child_function(
       id,
-      [program = planned.program, options, ends = planned.ends](const Runtime& runtime) {
-        SpawnOptions with_ends = options;
-        with_ends.grants = grants_of(ends);
-        return runtime.spawn(program, std::move(with_ends));
+      [program = planned.program, options, ends = planned.ends, regions = planned.regions](const Runtime& runtime) {
+        SpawnOptions with_grants = options;
+        with_grants.grants = grants_of(ends);
+        append_grants_of(regions, with_grants.grants);
+        return runtime.spawn(program, std::move(with_grants));
       },
       child.restart);
   spec.grace = child.grace;

@@ -18,6 +18,7 @@
 
 #include "cli/up/channels.hpp"
 #include "cli/up/manifest.hpp"
+#include "cli/up/regions.hpp"
 #include "weft/runtime.hpp"
 #include "weft/supervisor.hpp"
 
@@ -38,6 +39,7 @@ struct PlannedChild {
   std::string signature;
   std::shared_ptr<OutputFile> file;   // null: none
   std::vector<PlannedEnd> ends = {};  // of channels, by name
+  PlannedRegions regions = {};
 };
 
 struct LoadedModule {
@@ -49,6 +51,7 @@ struct Plan {
   std::map<std::string, PlannedChild> children;      // by path, without the numbers of copies
   std::map<std::string, LoadedModule> modules = {};  // by file: each is compiled once, however many children run it
   std::map<std::string, std::shared_ptr<const PlannedChannel>> channels = {};
+  PlannedRegions regions = {};
 };
 
 // Where the guests' output goes. Called on the runtime's output thread; one or more whole lines.

@@ -27,8 +27,8 @@ std::vector<Item> items_of(const ManifestGroup& group, const std::string& above,
     const ManifestChild& child = *member.child();
     const PlannedChild& planned = plan.children.at(above + child.id);
     const FileStamp& stamp = planned.module;
-    const std::string sameness =
-        fmt::format("child\n{}\n{}", stamp.written, stamp.bytes) + child.signature + signature_of(planned.ends);
+    const std::string sameness = fmt::format("child\n{}\n{}", stamp.written, stamp.bytes) + child.signature +
+                                 signature_of(planned.ends) + signature_of(planned.regions);
     for (const std::string& id : child.ids()) items.push_back({id, sameness, &child, nullptr});
   }
   return items;
@@ -86,10 +86,14 @@ Reload plan_reload(const Manifest& before, const Plan& plan_before, const Manife
     reload.refused = fmt::format("its name cannot change from {} to {} while it runs", before.root.id, after.root.id);
   } else if (before.signature != after.signature) {
     reload.refused =
-        "what stands at the top of the manifest, outside of [[child]], [[group]] and [[channel]], cannot change while it runs: "
+        "what stands at the top of the manifest, outside of [[child]], [[group]], [[channel]] and [[region]], cannot change while "
+        "it "
+        "runs: "
         "start it again";
   }
-  if (reload.refused.empty()) Differ(plan_before, plan_after, reload).compare(before.root, after.root, "");
+  if (!reload.refused.empty()) return reload;
+  Differ(plan_before, plan_after, reload).compare(before.root, after.root, "");
+  reload.regions = changes_of(plan_before.regions, plan_after.regions);
   return reload;
 }
 

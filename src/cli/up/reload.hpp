@@ -4,7 +4,7 @@
 //   if (!reload.refused.empty()) …                  // it cannot be done without starting anew
 //   for (const ReloadStep& step : reload.steps) …    // in this order
 //
-// A child is the same when what stands in the manifest, of it and of its channels, and the file of its module are. In a group whose strategy is rest_for_one the order counts: there
+// A child is the same when what stands in the manifest, of it and of its channels and regions, and the file of its module are. In a group whose strategy is rest_for_one the order counts: there
 // all that comes after the first change is taken away and added again. Pure, any thread.
 #pragma once
 
@@ -30,7 +30,8 @@ struct Reload {
   std::string refused;  // why not, one line; empty: it can be done
   std::uint64_t added = 0;
   std::uint64_t removed = 0;
-  std::uint64_t changed = 0;  // taken away and added again
+  std::uint64_t changed = 0;              // taken away and added again
+  std::vector<std::string> regions = {};  // what becomes of regions, a line each
 };
 
 Reload plan_reload(const Manifest& before, const Plan& plan_before, const Manifest& after, const Plan& plan_after);

@@ -31,6 +31,8 @@ struct Told {
   std::vector<std::string> steps;
   std::string summary;
   std::vector<std::string> kept_channels = {};
+  std::vector<std::string> kept_regions = {};
+  std::vector<std::string> regions = {};
 };
 
 Told reload(const std::string& before, const std::string& after, std::int64_t version = 1) {
@@ -43,12 +45,19 @@ Told reload(const std::string& before, const std::string& after, std::int64_t ve
   plan(is.root, "", version, plan_is);
   connect_channels(was, nullptr, plan_was);
   connect_channels(is, &plan_was, plan_is);
+  EXPECT_THAT(make_regions(was, nullptr, plan_was), IsEmpty());
+  EXPECT_THAT(make_regions(is, &plan_was, plan_is), IsEmpty());
+  for (const auto& [name, region] : plan_is.regions) {
+    const auto old = plan_was.regions.find(name);
+    if (old != plan_was.regions.end() && old->second.state() == region.state()) told.kept_regions.push_back(name);
+  }
   for (const auto& [name, channel] : plan_is.channels) {
     const auto old = plan_was.channels.find(name);
     if (old != plan_was.channels.end() && old->second == channel) told.kept_channels.push_back(name);
   }
   const Reload found = plan_reload(was, plan_was, is, plan_is);
   told.summary = found.refused.empty() ? summary_of(found) : found.refused;
+  told.regions = found.regions;
   for (const ReloadStep& step : found.steps) {
     told.steps.push_back((step.add ? "+" : "-") + step.group + step.id);
     EXPECT_EQ(step.add, step.child != nullptr || step.members != nullptr);
@@ -123,6 +132,42 @@ TEST(Reload, AChannelThatChangedStartsThoseItNamesAnew) {
   const Told same = reload(children + kept + channel("x", "b", "c"), children + channel("x", "b", "c") + kept);
   EXPECT_THAT(same.steps, IsEmpty());
   EXPECT_THAT(same.kept_channels, ElementsAre("kept", "x"));
+}
+
+std::string region(const std::string& name, const std::string& size, const std::string& children) {
+  return "[[region]]\nname = '" + name + "'\nsize = '" + size + "'\nchildren = " + children + "\n";
+}
+
+TEST(Reload, ARegionThatChangedStartsThoseThatHaveItAnew) {
+  const std::string children = kTop + child("a") + child("b") + child("c") + child("d");
+  const std::string kept = region("kept", "1KiB", "['a', 'd']");
+  const Told larger =
+      reload(children + kept + region("x", "1KiB", "['a', 'b']"), children + kept + region("x", "2KiB", "['a', 'b']"));
+  EXPECT_THAT(larger.steps, ElementsAre("-b", "-a", "+a", "+b"));
+  EXPECT_THAT(larger.kept_regions, ElementsAre("kept"));
+  EXPECT_THAT(larger.regions, ElementsAre("region x has 2 KiB instead of 1 KiB: it is made anew, and what was in it is gone"));
+  const Told fresh = reload(children + kept, children + kept + region("x", "1KiB", "['b']"));
+  EXPECT_THAT(fresh.steps, ElementsAre("-b", "+b"));
+  EXPECT_THAT(fresh.regions, ElementsAre("region x of 1 KiB is new"));
+  const Told gone = reload(children + region("x", "1KiB", "['b']") + kept, children + kept);
+  EXPECT_THAT(gone.steps, ElementsAre("-b", "+b"));
+  EXPECT_THAT(gone.regions, ElementsAre("region x is gone, and what was in it"));
+  const Told renamed = reload(children + region("x", "1KiB", "['b']"), children + region("y", "1KiB", "['b']"));
+  EXPECT_THAT(renamed.steps, ElementsAre("-b", "+b"));
+  EXPECT_THAT(renamed.kept_regions, IsEmpty());
+}
+
+// What is in a region is worth more than the way it is written: others have it as before.
+TEST(Reload, WhoHasARegionMayChangeWithoutTheRest) {
+  const std::string children = kTop + child("a") + child("b") + child("c");
+  const auto of = [&](const std::string& size, const std::string& who) { return children + region("x", size, who); };
+  const Told more = reload(of("1KiB", "['a', 'b']"), of("1024", "['c', 'b', 'a']"));
+  EXPECT_THAT(more.steps, ElementsAre("-c", "+c"));
+  EXPECT_THAT(more.kept_regions, ElementsAre("x"));
+  EXPECT_THAT(more.regions, IsEmpty());
+  EXPECT_THAT(reload(of("1KiB", "['a', 'b']"), of("1KiB", "'b'")).steps, ElementsAre("-a", "+a"));
+  EXPECT_THAT(reload(of("1KiB", "['a', 'b']"), of("1KiB", "[]")).kept_regions, ElementsAre("x"));
+  EXPECT_EQ(reload(of("1KiB", "['a', 'b']"), of("1.0K", "['b', 'a']")).summary, "nothing has changed");
 }
 
 TEST(Reload, WhatStandsAtTheTopCannotChange) {

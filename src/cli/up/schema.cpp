@@ -87,6 +87,7 @@ std::string manifest_schema() {
   schema["$defs"]["health"] = table_of(keys_of_health());
   schema["$defs"]["backoff"] = table_of(keys_of_backoff());
   schema["$defs"]["channel"] = table_of(keys_of_channel());
+  schema["$defs"]["region"] = table_of(keys_of_region());
   return schema.dump(2) + "\n";
 }
 

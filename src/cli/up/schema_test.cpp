@@ -42,7 +42,8 @@ TEST(ManifestSchema, NamesEveryKeyAndNoOther) {
   compare(schema["$defs"]["health"], keys_of_health());
   compare(schema["$defs"]["backoff"], keys_of_backoff());
   compare(schema["$defs"]["channel"], keys_of_channel());
-  EXPECT_EQ(schema["$defs"].size(), 5U);
+  compare(schema["$defs"]["region"], keys_of_region());
+  EXPECT_EQ(schema["$defs"].size(), 6U);
 }
 
 }  // namespace

@@ -161,10 +161,12 @@ void UpSession::drop_followers() {
 std::optional<Reply> UpSession::answer_metrics(std::string_view request) {
   std::string reply = http_reply(request, [this] {
     std::map<std::string, ChannelStats> channels;
+    std::map<std::string, std::uint64_t> regions;
     if (plan_) {
       for (const auto& [name, planned] : plan_->channels) channels.emplace(name, planned->channel.sender.stats());
+      for (const auto& [name, region] : plan_->regions) regions.emplace(name, region.size());
     }
-    return metrics_text(name(), board_, channels, runtime_ ? runtime_->stats() : RuntimeStats{});
+    return metrics_text(name(), board_, channels, regions, runtime_ ? runtime_->stats() : RuntimeStats{});
   });
   if (reply.empty()) return std::nullopt;
   return Reply{std::move(reply)};

@@ -73,6 +73,7 @@ void UpSession::take_plan(std::expected<Plan, Mistakes> planned) {
 
 void UpSession::carry_out(Reload reload) {
   reload_summary_ = summary_of(reload);
+  for (const std::string& change : reload.regions) tell(note_of("region", name(), "", "reload: " + change), true);
   std::vector<Move> moves;
   for (const ReloadStep& step : reload.steps) {
     Move move{step.group, step.id, std::nullopt};

@@ -1,0 +1,20 @@
+;; Takes numbers up to 1000 from the region "board" and adds them to the sum there. It ends badly after each hundredth: what it has done by then is done.
+(module
+  (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+  (import "weft_region" "add32" (func $add32 (param i32 i64 i32 i32) (result i32)))
+  (import "weft_region" "add64" (func $add64 (param i32 i64 i64 i32) (result i32)))
+  (import "weft_region" "notify" (func $notify (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "board")
+  (func (export "_start") (local $board i32) (local $number i32)
+    (local.set $board (call $granted (i32.const 0) (i32.const 5)))
+    (loop $next
+      (if (call $add32 (local.get $board) (i64.const 0) (i32.const 1) (i32.const 64)) (then unreachable))
+      (local.set $number (i32.add (i32.load (i32.const 64)) (i32.const 1)))
+      (if (i32.gt_u (local.get $number) (i32.const 1000)) (then (return)))
+      (drop (call $add64 (local.get $board) (i64.const 8) (i64.extend_i32_u (local.get $number)) (i32.const 0)))
+      (drop (call $add32 (local.get $board) (i64.const 4) (i32.const 1) (i32.const 0)))
+      (drop (call $notify (local.get $board) (i64.const 4) (i32.const -1)))
+      (if (i32.eqz (i32.rem_u (local.get $number) (i32.const 100))) (then (call $exit (i32.const 1))))
+      (br $next))))

@@ -1,0 +1,15 @@
+;; Adds one to the first word of the region "r", says what was there, as one digit, and ends badly: until that is 2.
+(module
+  (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))
+  (import "weft_region" "add32" (func $add32 (param i32 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "r")
+  (data (i32.const 16) "\40\00\00\00\02\00\00\00")
+  (data (i32.const 64) " \n")
+  (func (export "_start")
+    (if (call $add32 (call $granted (i32.const 0) (i32.const 1)) (i64.const 0) (i32.const 1) (i32.const 32)) (then unreachable))
+    (i32.store8 (i32.const 64) (i32.add (i32.const 48) (i32.load (i32.const 32))))
+    (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40)))
+    (if (i32.ne (i32.load (i32.const 32)) (i32.const 2)) (then (call $exit (i32.const 1))))))
