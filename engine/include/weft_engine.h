@@ -824,6 +824,9 @@ weft_entry weft_module_entry(const struct weft_module *module);
 // Whether it exports a function of that name. Any thread.
 bool weft_module_exports_function(const struct weft_module *module, struct weft_str name);
 
+// Whether it is a core module that imports anything from the module of that name. Any thread.
+bool weft_module_imports_from(const struct weft_module *module, struct weft_str name);
+
 // Whether it came out of the cache. Any thread.
 bool weft_module_from_cache(const struct weft_module *module);
 

@@ -547,6 +547,19 @@ pub unsafe extern "C" fn weft_module_exports_function(module: *const Module, nam
     }
 }
 
+/// Whether it is a core module that imports anything from the module of that name. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weft_module_imports_from(module: *const Module, name: Str) -> bool {
+    debug_assert!(!module.is_null());
+    let Ok(name) = (unsafe { name.text("a module's name") }) else {
+        return false;
+    };
+    match unsafe { &(*module).code } {
+        Code::Core(module) => module.imports().any(|import| import.module() == name),
+        Code::Component(_) => false,
+    }
+}
+
 /// Whether it came out of the cache. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn weft_module_from_cache(module: *const Module) -> bool {

@@ -39,9 +39,10 @@ enum class SyncOperation : std::uint8_t {
   kChannel,
   kMailbox,
   kWait,
-  kNotify
+  kNotify,
+  kRegion  // a read, a write or a word of a shared region
 };
-inline constexpr std::size_t kSyncOperations = 10;
+inline constexpr std::size_t kSyncOperations = 11;
 
 // What is paid for.
 struct FuelOperation {
@@ -62,7 +63,7 @@ struct FuelRates {
   std::uint64_t spawn_per_stack_page = 1;  // for each 64 KiB of stack begun
   std::uint64_t join = 10;
   std::uint64_t context_switch = 0;
-  std::array<std::uint64_t, kSyncOperations> synchronization{1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // by SyncOperation
+  std::array<std::uint64_t, kSyncOperations> synchronization{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // by SyncOperation
 };
 
 // What take() does when there is not enough.

@@ -105,6 +105,19 @@ std::filesystem::path default_cache_directory() {
   return {};
 }
 
+// All that guests may import.
+Result<std::unique_ptr<wasm::Linker>> make_linker(const wasm::Engine& engine, const std::shared_ptr<const HostFunctions>& host,
+                                                  process::Payment payment) {
+  auto linker = wasm::Linker::create(engine);
+  if (!linker) return linker;
+  const auto ours = std::make_shared<const HostFunctions>(process::guest_calls(*host, payment));
+  Result<void> defined = guest::define_host_functions(**linker, host);
+  if (defined) defined = guest::define_weft_module(**linker, *host);
+  if (defined) defined = guest::define_host_functions(**linker, ours);
+  if (!defined) return std::unexpected(defined.error());
+  return linker;
+}
+
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
@@ -177,17 +190,14 @@ Result<Runtime> Runtime::create(RuntimeOptions options) {
   auto engine = wasm::Engine::create(config);
   if (!engine) return std::unexpected(engine.error());
   if (std::string warning = (*engine)->warning(); !warning.empty()) warnings.push_back(std::move(warning));
-  auto linker = wasm::Linker::create(**engine);
+  const auto host = std::make_shared<const HostFunctions>(options.host);
+  auto linker = make_linker(**engine, host, process::Payment::kNone);
   if (!linker) return std::unexpected(linker.error());
-  if (Result<void> defined = guest::define_host_functions(**linker, options.host); !defined)
-    return std::unexpected(defined.error());
-  if (Result<void> defined = guest::define_weft_module(**linker, options.host); !defined) return std::unexpected(defined.error());
-  if (Result<void> defined = guest::define_host_functions(**linker, process::guest_calls(options.host)); !defined)
-    return std::unexpected(defined.error());
+  auto make_paid_linker = [of = engine->get(), host] { return make_linker(*of, host, process::Payment::kFromPool); };
   auto recorder = options.trace ? std::make_unique<sched::Recorder>(options.workers, kTraceEventsPerWorker) : nullptr;
 
-  auto environment = std::make_shared<process::Environment>(std::move(*engine), std::move(*linker), std::move(recorder),
-                                                            options.processes_max, options.threads_max);
+  auto environment = std::make_shared<process::Environment>(std::move(*engine), std::move(*linker), std::move(make_paid_linker),
+                                                            std::move(recorder), options.processes_max, options.threads_max);
   environment->stack_bytes = options.stack_bytes;
   environment->entered.resize(options.workers);
   environment->society.set_names_max(options.names_max);

@@ -75,9 +75,12 @@ weft_error* store(const detail::HostResult& result, weft_val* results) {
   return nullptr;
 }
 
+// What the engine has of a function. It belongs to a HostFunctions that several linkers may have.
+using Shared = std::shared_ptr<const HostFunctions::Function>;
+
 weft_error* call_immediate(void* environment, void* process, weft_caller* raw, const weft_val* args, std::size_t nargs,
                            weft_val* results, std::size_t) noexcept {
-  const auto& function = *static_cast<const HostFunctions::Function*>(environment);
+  const HostFunctions::Function& function = **static_cast<const Shared*>(environment);
   try {
     GuestCaller caller(raw, *static_cast<wasm::CallHost*>(process));
     const Arguments arguments(args, nargs);
@@ -96,7 +99,7 @@ struct Waiting {
 
 weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, void** op, const weft_val* args, std::size_t nargs,
                             weft_val* results, std::size_t, void*, weft_error** error) noexcept {
-  const auto& function = *static_cast<const HostFunctions::Function*>(environment);
+  const HostFunctions::Function& function = **static_cast<const Shared*>(environment);
   try {
     auto* waiting = static_cast<Waiting*>(*op);
     if (waiting == nullptr) {
@@ -125,7 +128,7 @@ weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, 
 
 void drop_waiting(void*, void*, void* op) noexcept { delete static_cast<Waiting*>(op); }
 
-void drop_function(void* environment) noexcept { delete static_cast<HostFunctions::Function*>(environment); }
+void drop_function(void* environment) noexcept { delete static_cast<Shared*>(environment); }
 
 // The order of ValueType is that of the ABI's kinds; this says so to the compiler.
 weft_val_kind to_abi(ValueType type) {
@@ -184,9 +187,9 @@ weft_error* progress(void*, void* process, weft_caller* raw, const weft_val* arg
 
 wasm::CallHost& call_host_of(Caller& caller) { return static_cast<GuestCaller&>(caller).host(); }
 
-Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& functions) {
-  for (const HostFunctions::Function& function : functions.all()) {
-    auto environment = std::make_unique<HostFunctions::Function>(function);
+Result<void> define_host_functions(wasm::Linker& linker, const std::shared_ptr<const HostFunctions>& functions) {
+  for (const HostFunctions::Function& function : functions->all()) {
+    auto environment = std::make_unique<Shared>(functions, &function);
     wasm::Linker::Definition definition;
     definition.module = function.module;
     definition.name = function.name;

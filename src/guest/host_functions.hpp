@@ -1,6 +1,8 @@
 // The embedder's host functions (weft/host.hpp) as imports of guests, and the import module "weft".
 #pragma once
 
+#include <memory>
+
 #include "wasm/call_host.hpp"
 #include "wasm/program.hpp"
 #include "weft/error.hpp"
@@ -8,8 +10,8 @@
 
 namespace weft::guest {
 
-// Defines them all. The functions are copied; a later program keeps them alive. kBadArgument on a name that cannot be one.
-Result<void> define_host_functions(wasm::Linker& linker, const HostFunctions& functions);
+// Defines them all. A later program keeps them alive; several linkers may have the same. kBadArgument on a name that cannot be one.
+Result<void> define_host_functions(wasm::Linker& linker, const std::shared_ptr<const HostFunctions>& functions);
 
 // Import module "weft": what any guest may ask of the runtime.
 //   stop_requested: () -> i32                           1 once the process was asked to end (Process::request_stop), else 0

@@ -7,6 +7,7 @@
 
 #include "guest/input.hpp"
 #include "guest/output.hpp"
+#include "process/paid_link.hpp"
 #include "process/table.hpp"
 #include "process/task_names.hpp"
 #include "sched/scheduler.hpp"
@@ -21,10 +22,11 @@ class Society;
 std::shared_ptr<Society> make_society(Table& table);  // society.hpp
 
 struct Environment {
-  Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of,
+  Environment(std::unique_ptr<wasm::Engine> engine_of, std::unique_ptr<wasm::Linker> linker_of, LinkerOnDemand::Make paid_linker_of,
               std::unique_ptr<sched::Recorder> recorder_of, std::uint64_t processes_max, std::uint64_t threads_max)
       : engine(std::move(engine_of)),
         linker(std::move(linker_of)),
+        paid_linker(std::move(paid_linker_of)),
         recorder(std::move(recorder_of)),
         table(processes_max),
         threads(threads_max) {}
@@ -34,6 +36,7 @@ struct Environment {
   // In the order in which they need each other; they are destroyed the other way round.
   const std::unique_ptr<wasm::Engine> engine;
   const std::unique_ptr<const wasm::Linker> linker;
+  LinkerOnDemand paid_linker;                       // for processes with a pool of fuel
   const std::unique_ptr<sched::Recorder> recorder;  // null without RuntimeOptions::trace
   TaskNames names;                                  // filled while there is a recorder
   Table table;

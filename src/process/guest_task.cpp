@@ -55,7 +55,7 @@ Result<base::Ref<GuestTask>> GuestTask::create(std::shared_ptr<Process::State> p
   auto task = base::Ref<GuestTask>::adopt(new GuestTask(std::move(process), priority, 0));
   Process::State& state = *task->process_;
   const ProcessSpec& spec = state.spec();
-  Result<wasm::Call> call = wasm::Call::prepare(*state.program->linked,
+  Result<wasm::Call> call = wasm::Call::prepare(*state.linked,
                                                 {.wasi = state.program->wasi.get(),
                                                  .entry = spec.entry,
                                                  .values = spec.entry_values,

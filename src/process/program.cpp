@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "process/together/guest_calls.hpp"
+
 namespace weft::process {
 namespace {
 
@@ -84,11 +86,12 @@ Result<std::shared_ptr<const Program::State>> prepare(ProcessSpec spec, std::sha
   if (spec.arguments.empty()) spec.arguments.push_back(module->name());
   auto wasi = world_of(spec);
   if (!wasi) return std::unexpected(wasi.error());
-  auto linked = wasm::Program::link(linker, std::move(module));
+  auto linked = wasm::Program::link(linker, module);
   if (!linked) return std::unexpected(linked.error());
   auto state = std::make_shared<Program::State>();
   state->spec = std::move(spec);
   state->wasi = std::move(*wasi);
+  if (module->imports_from(kRegionModule)) state->paid = std::make_shared<PaidLink>(std::move(module));
   state->linked = std::move(*linked);
   return state;
 }

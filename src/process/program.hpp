@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "process/paid_link.hpp"
 #include "wasm/program.hpp"
 #include "weft/process.hpp"
 #include "weft/runtime.hpp"
@@ -13,6 +14,7 @@ struct Program::State {
   ProcessSpec spec;
   std::shared_ptr<wasm::WasiConfig> wasi;
   std::shared_ptr<const wasm::Program> linked;
+  std::shared_ptr<process::PaidLink> paid;  // for processes with a pool of fuel; null: `linked` does for them
 };
 
 namespace process {

@@ -36,12 +36,23 @@ void receive(void* context, const weft_backtrace* backtrace) {
   request->stacks->arrived.notify_all();
 }
 
+// The process's way of being linked.
+Result<std::shared_ptr<const wasm::Program>> linked_for(Environment& environment, const Program::State& program,
+                                                        const FuelPool& fuel) {
+  if (!fuel || !program.paid) return program.linked;
+  const Result<const wasm::Linker*> linker = environment.paid_linker.get();
+  if (!linker) return std::unexpected(linker.error());
+  return program.paid->get(**linker);
+}
+
 }  // namespace
 
 Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<const Program::State> program, SpawnOptions options,
                       std::weak_ptr<ProcessObserver> observer) {
   Environment& environment = *kept;
   if (Result<void> checked = Society::check_grants(options.grants); !checked) return std::unexpected(std::move(checked.error()));
+  Result<std::shared_ptr<const wasm::Program>> linked = linked_for(environment, *program, options.fuel);
+  if (!linked) return std::unexpected(std::move(linked.error()));
   if (!environment.table.reserve()) {
     return fail(ErrorKind::kExhausted, "there are " + std::to_string(environment.table.processes_max()) +
                                            " processes already; raise RuntimeOptions::processes_max");
@@ -59,7 +70,8 @@ Result<Process> spawn(const std::shared_ptr<Environment>& kept, std::shared_ptr<
   const Priority priority = options.priority.value_or(program->spec.priority);
   std::vector<Grant> grants = std::exchange(options.grants, {});
   const sched::SpawnPlace place = options.next ? sched::SpawnPlace::kNext : sched::SpawnPlace::kBack;
-  auto state = std::make_shared<Process::State>(kept, std::move(program), std::move(options), std::move(observer));
+  auto state =
+      std::make_shared<Process::State>(kept, std::move(program), std::move(*linked), std::move(options), std::move(observer));
   Society::give_grants(*state, std::move(grants));
   auto task = GuestTask::create(state, priority);
   if (!task) {

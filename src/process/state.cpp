@@ -30,11 +30,13 @@ bool on_worker(const sched::Task& task) {
 
 }  // namespace
 
-Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<const Program::State> of, SpawnOptions options,
+Process::State::State(std::shared_ptr<process::Environment> in, std::shared_ptr<const Program::State> of,
+                      std::shared_ptr<const wasm::Program> linked_as, SpawnOptions options,
                       std::weak_ptr<process::ProcessObserver> by)
     : kept(std::move(in)),
       environment(*kept),
       program(std::move(of)),
+      linked(std::move(linked_as)),
       id(environment.table.next_id()),
       name(options.name ? std::move(*options.name) : program->spec.name),
       spawned_ns(environment.scheduler().now_ns()),

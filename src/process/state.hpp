@@ -49,8 +49,8 @@ enum class StopCause : std::uint8_t { kNone, kKill, kWallTime, kCpuTime, kOutput
 namespace weft {
 
 struct Process::State : std::enable_shared_from_this<Process::State> {
-  State(std::shared_ptr<process::Environment> environment, std::shared_ptr<const Program::State> program, SpawnOptions options,
-        std::weak_ptr<process::ProcessObserver> observer = {});
+  State(std::shared_ptr<process::Environment> environment, std::shared_ptr<const Program::State> program,
+        std::shared_ptr<const wasm::Program> linked, SpawnOptions options, std::weak_ptr<process::ProcessObserver> observer = {});
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State();
@@ -92,6 +92,7 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   const std::shared_ptr<process::Environment> kept;  // a handle may outlive the runtime's own
   process::Environment& environment;
   const std::shared_ptr<const Program::State> program;
+  const std::shared_ptr<const wasm::Program> linked;  // of the program: as it is, or so that calls are paid for
   const ProcessId id;
   const std::string name;
   const std::uint64_t spawned_ns;

@@ -33,6 +33,8 @@ class CompiledModule {
   bool has_strands() const noexcept { return weft_module_has_strands(raw_); }
   weft_entry entry() const noexcept { return weft_module_entry(raw_); }
   bool exports_function(std::string_view name) const noexcept { return weft_module_exports_function(raw_, to_abi(name)); }
+  // A core module that imports anything from the module of that name.
+  bool imports_from(std::string_view name) const noexcept { return weft_module_imports_from(raw_, to_abi(name)); }
   const std::string& name() const noexcept { return name_; }
   const weft_module* raw() const noexcept { return raw_; }
 

@@ -258,6 +258,85 @@ TEST_F(RegionsTest, EveryBadArgumentIsToldAndDoesNothing) {
   EXPECT_EQ(all, std::vector<std::byte>(96)) << "nothing was done";
 }
 
+// ---- what calls cost ----
+
+// Sixteen calls that are paid for, one unit each, and those that are free. What was refused has done nothing.
+constexpr std::string_view kPays = R"((data (i32.const 512) "r")
+    (func $count (param $answer i32) (call $note (i64.extend_i32_s (local.get $answer))))
+    (func (export "_start") (local $r i32)
+      (drop (call $close (call $make (i64.const 8))))
+      (local.set $r (call $open (i32.const 512) (i32.const 1) (i64.const 100)))
+      (drop (call $size (local.get $r)))
+      (call $count (call $write (local.get $r) (i64.const 32) (i32.const 512) (i32.const 1)))
+      (call $count (call $read (local.get $r) (i64.const 32) (i32.const 64) (i32.const 1)))
+      (call $count (call $store32 (local.get $r) (i64.const 0) (i32.const 7)))
+      (call $count (call $add64 (local.get $r) (i64.const 8) (i64.const 7) (i32.const 0)))
+      (call $count (call $cmpxchg32 (local.get $r) (i64.const 0) (i32.const 7) (i32.const 8) (i32.const 64)))
+      (call $count (call $notify (local.get $r) (i64.const 0) (i32.const 1)))
+      (call $count (call $wait32 (local.get $r) (i64.const 0) (i32.const 7) (i64.const -1)))
+      (call $count (call $load64 (local.get $r) (i64.const 1) (i32.const 64)))
+      (call $count (call $load32 (i32.const 99) (i64.const 0) (i32.const 64)))
+      (call $count (call $or32 (local.get $r) (i64.const 16) (i32.const 1) (i32.const 0)))
+      (call $count (call $xchg64 (local.get $r) (i64.const 8) (i64.const 0) (i32.const 0)))
+      (call $count (call $store64 (local.get $r) (i64.const 8) (i64.const 1)))
+      (call $count (call $notify (local.get $r) (i64.const 0) (i32.const 1)))
+      (call $count (call $wait64 (local.get $r) (i64.const 8) (i64.const 7) (i64.const -1)))
+      (call $count (call $write (local.get $r) (i64.const 33) (i32.const 512) (i32.const 1)))
+      (call $count (call $read (local.get $r) (i64.const 0) (i32.const 64) (i32.const 4)))
+      (drop (call $close (local.get $r)))))";
+
+TEST_F(RegionsTest, CallsArePaidFromThePool) {
+  const SharedRegion region = open_region(*runtime_, "r", 100).value();
+  FuelPoolOptions options{.capacity = 10, .on_exhausted = OnExhausted::kFail};
+  options.rates.spawn = 0;
+  options.rates.spawn_per_stack_page = 0;
+  const Program program = runtime_->prepare({.module = compile(region_guest(kPays))}).value();
+  const FuelPool fails = FuelPool::create(options).value();
+  ends_well(runtime_->spawn(program, {.fuel = fails}).value());
+  EXPECT_EQ(notes(), (std::vector<std::int64_t>{0, 0, 0, 0, 0, 0, 6, 28, 8, 0, 19, 19, -19, 19, 19, 19}));
+  EXPECT_EQ(fails.stats().taken, 10U);
+  EXPECT_EQ(fails.stats().refused, 6U);
+  EXPECT_EQ(region.load<std::uint64_t>(8).value(), 7U);
+  EXPECT_EQ(region.load<std::uint32_t>(32).value(), std::uint32_t{'r'});
+
+  // A pool that waits lets each of them wait, one after the other; killed meanwhile, nothing is left.
+  options.on_exhausted = OnExhausted::kWait;
+  const FuelPool waits = FuelPool::create(options).value();
+  const Process held = runtime_->spawn(program, {.fuel = waits}).value();
+  for (std::size_t more = 0; more < 5; ++more) {
+    wait_for_notes(26 + more);
+    while (waits.stats().waiting == 0) std::this_thread::yield();
+    EXPECT_EQ(notes().size(), 26 + more);
+    waits.give_back(1);
+  }
+  wait_for_notes(31);
+  while (waits.stats().waiting == 0) std::this_thread::yield();
+  held.kill("test");
+  EXPECT_EQ(held.join().kind, ExitKind::kKilled);
+  EXPECT_EQ(waits.stats().waiting, 0U);
+
+  // The same program without a pool: nothing is paid for.
+  ends_well(runtime_->spawn(program).value());
+  EXPECT_EQ(notes().size(), 47U);
+  EXPECT_EQ(notes().back(), 0);
+  EXPECT_EQ(waits.stats().taken, 15U);
+}
+
+// By the rate of each: words and copies, waits, and waking.
+TEST_F(RegionsTest, CallsHaveTheirRates) {
+  FuelPoolOptions options{.capacity = 1'000'000, .on_exhausted = OnExhausted::kFail};
+  options.rates.spawn = 0;
+  options.rates.spawn_per_stack_page = 0;
+  options.rates.synchronization.fill(0);
+  options.rates.synchronization[static_cast<std::size_t>(SyncOperation::kRegion)] = 1;
+  options.rates.synchronization[static_cast<std::size_t>(SyncOperation::kWait)] = 100;
+  options.rates.synchronization[static_cast<std::size_t>(SyncOperation::kNotify)] = 10'000;
+  const FuelPool pool = FuelPool::create(options).value();
+  const Program program = runtime_->prepare({.module = compile(region_guest(kPays))}).value();
+  ends_well(runtime_->spawn(program, {.fuel = pool}).value());
+  EXPECT_EQ(pool.stats().taken, 20'212U);
+}
+
 TEST_F(RegionsTest, PointersToNowhereTrap) {
   for (const std::string_view call : {
            "(drop (call $open (i32.const 131072) (i32.const 1) (i64.const 1)))",

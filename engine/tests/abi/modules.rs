@@ -131,6 +131,10 @@ fn entries_and_exports_are_known() {
     assert!(unsafe { weft_module_exports_function(module.0, text("f")) });
     assert!(!unsafe { weft_module_exports_function(module.0, text("m")) });
     assert!(!unsafe { weft_module_is_component(module.0) });
+    assert!(!unsafe { weft_module_imports_from(module.0, text("env")) });
+    let imports = host.compile(r#"(module (import "env" "f" (func)))"#).unwrap();
+    assert!(unsafe { weft_module_imports_from(imports.0, text("env")) });
+    assert!(!unsafe { weft_module_imports_from(imports.0, text("f")) });
 }
 
 fn serialize(module: &OwnedModule) -> Vec<u8> {

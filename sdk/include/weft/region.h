@@ -15,7 +15,8 @@
 // A region lives as long as somebody has it. Handles are closed when the process ends.
 //
 // Times and errors are as in weft/process.h: 0: done.  EAGAIN 6  EBADF 8  EINVAL 28  EMFILE 33  ENOSPC 51  ETIMEDOUT 73
-// EBADF: no handle to a region. EINVAL: not inside of the region, or not aligned; nothing is done then.
+// EBADF: no handle to a region. EINVAL: not inside of the region, or not aligned; nothing is done then. EDQUOT 19: the pool of fuel from which the process pays has none;
+// making, opening, closing and asking for the size cost nothing.
 #ifndef WEFT_REGION_H
 #define WEFT_REGION_H
 

@@ -7,14 +7,14 @@
 
 namespace weft::process {
 
-HostFunctions guest_calls(const HostFunctions& unless_in) {
+HostFunctions guest_calls(const HostFunctions& unless_in, Payment payment) {
   HostFunctions all;
   define_process_calls(all);
   define_grant_calls(all);
   define_channel_calls(all);
   define_wait_calls(all);
   define_lock_calls(all);
-  define_region_calls(all);
+  define_region_calls(all, payment);
   define_topic_calls(all);
   const auto taken = [&unless_in](const HostFunctions::Function& one) {
     return std::ranges::any_of(unless_in.all(),

@@ -41,8 +41,13 @@ inline constexpr std::int32_t kNoProcess = 71;
 inline constexpr std::int32_t kTimedOut = 73;
 }  // namespace wasi
 
+inline constexpr const char* kRegionModule = "weft_region";
+
+// For whom: most functions find out at the call; those that never wait but for fuel have to be others (process/paid_link.hpp).
+enum class Payment : std::uint8_t { kNone, kFromPool };
+
 // All of them, but for those that `unless_in` has: an embedder's own go first.
-HostFunctions guest_calls(const HostFunctions& unless_in);
+HostFunctions guest_calls(const HostFunctions& unless_in, Payment payment);
 
 // Each adds its import module, or its functions to one.
 void define_process_calls(HostFunctions& functions);
@@ -50,7 +55,7 @@ void define_grant_calls(HostFunctions& functions);
 void define_channel_calls(HostFunctions& functions);
 void define_wait_calls(HostFunctions& functions);
 void define_lock_calls(HostFunctions& functions);
-void define_region_calls(HostFunctions& functions);
+void define_region_calls(HostFunctions& functions, Payment payment);
 void define_topic_calls(HostFunctions& functions);
 
 // The process that calls.

@@ -1,5 +1,6 @@
 // Import module weft_region. sdk/include/weft/region.h says what each function does.
-#include <type_traits>
+#include <tuple>
+#include <utility>
 
 #include "process/together/guest_calls.hpp"
 #include "process/together/region.hpp"
@@ -73,7 +74,12 @@ Result<std::int32_t> on_word(Caller& caller, std::int32_t handle, std::uint32_t 
 
 template <RegionWord Word>
 Task<Result<std::int32_t>> wait(Caller& caller, std::int32_t handle, std::uint64_t offset, Word expected, std::int64_t timeout_ns) {
-  const SharedRegion region = region_of(caller_of(caller), handle);
+  Process::State& self = caller_of(caller);
+  if (self.fuel) {
+    const std::int32_t refused = co_await pay(self, SyncOperation::kWait);
+    if (refused != 0) co_return refused;
+  }
+  const SharedRegion region = region_of(self, handle);
   if (!region) co_return wasi::kBadHandle;
   SharedRegion::Wait operation = region.wait<Word>(offset, expected, guest_bound(timeout_ns));
   const Result<RegionWake> why = co_await operation;
@@ -96,22 +102,60 @@ std::int32_t notify(Caller& caller, std::int32_t handle, std::uint64_t offset, s
   return woken ? static_cast<std::int32_t>(*woken) : -wasi::kInvalid;
 }
 
+// Defines functions that never wait: as they are, or so that each call is paid for first.
+class Definer {
+ public:
+  Definer(HostFunctions& functions, Payment payment) : functions_(functions), payment_(payment) {}
+
+  // `refusal`: 1 or -1, as it answers with an errno or with -errno.
+  template <class F>
+  void define(std::string name, F function, SyncOperation operation = SyncOperation::kRegion, std::int32_t refusal = 1) {
+    using Arguments = detail::Signature<F>::Arguments;
+    if (payment_ == Payment::kNone) {
+      functions_.define(kRegionModule, std::move(name), std::move(function));
+    } else {
+      define_paid(std::move(name), std::move(function), operation, refusal, static_cast<Arguments*>(nullptr));
+    }
+  }
+
+ private:
+  template <class F, class... A>
+  void define_paid(std::string name, F function, SyncOperation operation, std::int32_t refusal, std::tuple<A...>*) {
+    functions_.define(kRegionModule, std::move(name), [=](Caller& caller, A... arguments) {
+      return paid<F, A...>(caller, operation, refusal, function, arguments...);
+    });
+  }
+  template <class F, class... A>
+  static Task<Result<std::int32_t>> paid(Caller& caller, SyncOperation operation, std::int32_t refusal, F function,
+                                         A... arguments) {
+    Process::State& self = caller_of(caller);
+    if (self.fuel) {
+      const std::int32_t refused = co_await pay(self, operation);
+      if (refused != 0) co_return refusal* refused;
+    }
+    co_return function(caller, arguments...);
+  }
+
+  HostFunctions& functions_;
+  const Payment payment_;
+};
+
 using Before = Result<std::int32_t>;
 
 template <RegionWord Word>
-void define_words(HostFunctions& functions, const char* module, const std::string& bits) {
+void define_words(Definer& definer, const std::string& bits) {
   using Offset = std::uint64_t;
-  functions.define(module, "load" + bits, [](Caller& caller, std::int32_t handle, Offset offset, std::uint32_t at) -> Before {
+  definer.define("load" + bits, [](Caller& caller, std::int32_t handle, Offset offset, std::uint32_t at) -> Before {
     return on_word<Word>(caller, handle, at, [=](const SharedRegion& region) { return region.load<Word>(offset); });
   });
-  functions.define(module, "store" + bits, [](Caller& caller, std::int32_t handle, Offset offset, Word value) -> std::int32_t {
+  definer.define("store" + bits, [](Caller& caller, std::int32_t handle, Offset offset, Word value) -> std::int32_t {
     const SharedRegion region = region_of(caller_of(caller), handle);
     if (!region) return wasi::kBadHandle;
     return region.store<Word>(offset, value) ? 0 : wasi::kInvalid;
   });
   const auto define = [&](const char* name, auto method) {
-    functions.define(
-        module, name + bits, [method](Caller& caller, std::int32_t handle, Offset offset, Word value, std::uint32_t at) -> Before {
+    definer.define(
+        name + bits, [method](Caller& caller, std::int32_t handle, Offset offset, Word value, std::uint32_t at) -> Before {
           return on_word<Word>(caller, handle, at, [=](const SharedRegion& region) { return (region.*method)(offset, value); });
         });
   };
@@ -119,28 +163,29 @@ void define_words(HostFunctions& functions, const char* module, const std::strin
   define("and", &SharedRegion::and_with<Word>);
   define("or", &SharedRegion::or_with<Word>);
   define("xchg", &SharedRegion::exchange<Word>);
-  functions.define(module, "cmpxchg" + bits,
-                   [](Caller& caller, std::int32_t handle, Offset offset, Word expected, Word desired, std::uint32_t at) -> Before {
-                     return on_word<Word>(caller, handle, at, [=](const SharedRegion& region) {
-                       return region.compare_exchange<Word>(offset, expected, desired);
-                     });
+  definer.define("cmpxchg" + bits,
+                 [](Caller& caller, std::int32_t handle, Offset offset, Word expected, Word desired, std::uint32_t at) -> Before {
+                   return on_word<Word>(caller, handle, at, [=](const SharedRegion& region) {
+                     return region.compare_exchange<Word>(offset, expected, desired);
                    });
-  functions.define(module, "wait" + bits, wait<Word>);
+                 });
 }
 
 }  // namespace
 
-void define_region_calls(HostFunctions& functions) {
-  constexpr const char* kModule = "weft_region";
-  functions.define(kModule, "make", make);
-  functions.define(kModule, "open", open);
-  functions.define(kModule, "close", close);
-  functions.define(kModule, "size", size);
-  functions.define(kModule, "read", read);
-  functions.define(kModule, "write", write);
-  functions.define(kModule, "notify", notify);
-  define_words<std::uint32_t>(functions, kModule, "32");
-  define_words<std::uint64_t>(functions, kModule, "64");
+void define_region_calls(HostFunctions& functions, Payment payment) {
+  functions.define(kRegionModule, "make", make);
+  functions.define(kRegionModule, "open", open);
+  functions.define(kRegionModule, "close", close);
+  functions.define(kRegionModule, "size", size);
+  functions.define(kRegionModule, "wait32", wait<std::uint32_t>);
+  functions.define(kRegionModule, "wait64", wait<std::uint64_t>);
+  Definer definer(functions, payment);
+  definer.define("read", read);
+  definer.define("write", write);
+  definer.define("notify", notify, SyncOperation::kNotify, -1);
+  define_words<std::uint32_t>(definer, "32");
+  define_words<std::uint64_t>(definer, "64");
 }
 
 }  // namespace weft::process
