@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -169,6 +170,12 @@ class ReceiveOperation : public ChannelOperation {
 }  // namespace detail
 
 class Receiver;
+struct Channel;
+
+namespace detail {
+// The same, with something that goes when the channel does: with its last end, and all that waits for it.
+Result<Channel> make_channel(const ChannelOptions& options, std::shared_ptr<const void> kept);
+}  // namespace detail
 
 class Sender {
  public:
@@ -234,7 +241,7 @@ class Sender {
   ChannelStats stats() const;
 
  private:
-  friend Result<Channel> make_channel(ChannelOptions);
+  friend Result<Channel> detail::make_channel(const ChannelOptions&, std::shared_ptr<const void>);
   explicit Sender(detail::ChannelState* channel) noexcept : channel_(channel) {}
   detail::ChannelState* channel_ = nullptr;
 };
@@ -306,7 +313,7 @@ class Receiver {
 
  private:
   friend class Sender;
-  friend Result<Channel> make_channel(ChannelOptions);
+  friend Result<Channel> detail::make_channel(const ChannelOptions&, std::shared_ptr<const void>);
   Receiver(detail::ChannelState* channel, detail::ReceiverState* state) noexcept : channel_(channel), state_(state) {}
   detail::ChannelState* channel_ = nullptr;
   detail::ReceiverState* state_ = nullptr;  // of a broadcast

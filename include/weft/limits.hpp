@@ -60,6 +60,8 @@ struct Limits {
   MailboxLimits mailbox{};
   // Of shared regions that it has made and that still exist, each with 4 KiB for itself. At the limit the guest is told.
   std::uint64_t region_bytes = 64U << 20;
+  // Of channels that it has made and that still exist, wherever their ends are: what they may hold, each with 4 KiB for itself. At the limit the guest is told.
+  std::uint64_t channel_bytes = 64U << 20;
 };
 
 struct Usage {

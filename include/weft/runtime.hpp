@@ -78,6 +78,7 @@ struct RuntimeStats {
   std::uint64_t timers = 0;         // waiting
   std::uint64_t names = 0;          // registered
   std::uint64_t region_bytes = 0;   // of shared regions, each with 4 KiB for itself
+  std::uint64_t channel_bytes = 0;  // of channels that guests have made: what they may hold, each with 4 KiB for itself
   std::uint64_t guest_threads = 0;  // alive, of processes whose programs may have several
 };
 

@@ -348,6 +348,7 @@ RuntimeStats Runtime::stats() const {
   stats.timers = scheduling.timers;
   stats.names = environment.society.names();
   stats.region_bytes = environment.society.region_bytes();
+  stats.channel_bytes = environment.society.channel_bytes();
   stats.guest_threads = environment.threads.taken();
   return stats;
 }

@@ -277,7 +277,7 @@ void Receiver::close() const {
 bool Receiver::closed() const noexcept { return channel_ == nullptr || channel_->closed(); }
 ChannelStats Receiver::stats() const { return channel_ == nullptr ? ChannelStats{.closed = true} : channel_->stats(); }
 
-Result<Channel> make_channel(ChannelOptions options) {
+Result<Channel> detail::make_channel(const ChannelOptions& options, std::shared_ptr<const void> kept) {
   const bool sized = options.kind == ChannelKind::kBounded || options.kind == ChannelKind::kBroadcast;
   if (sized && options.capacity == 0) {
     return weft::fail(ErrorKind::kBadArgument,
@@ -318,6 +318,7 @@ Result<Channel> make_channel(ChannelOptions options) {
   ChannelState* const channel = options.kind == ChannelKind::kBroadcast
                                     ? sync::make_broadcast_channel(rules, options.slow_receiver == SlowReceiver::kLoses)
                                     : sync::make_queue_channel(rules);
+  channel->keep(std::move(kept));
   channel->add_sender();
   channel->add_receiver();
   Channel ends;
@@ -325,5 +326,7 @@ Result<Channel> make_channel(ChannelOptions options) {
   ends.receiver = Receiver(channel, channel->place(nullptr));
   return ends;
 }
+
+Result<Channel> make_channel(ChannelOptions options) { return detail::make_channel(options, nullptr); }
 
 }  // namespace weft

@@ -1,7 +1,9 @@
 // What Sender and Receiver refer to. Two kinds behind one face: ChannelQueue and ChannelBroadcast.
 #pragma once
 
+#include <memory>
 #include <span>
+#include <utility>
 
 #include "base/atomic.hpp"
 #include "sync/channel_waiter.hpp"
@@ -46,6 +48,9 @@ class ChannelState {
   // Another receiver's place, where `of` stands or, null, from now on. Null where receivers have none.
   virtual ReceiverState* place(ReceiverState* of) = 0;
 
+  // Goes with the memory. Set once, before anybody has the channel.
+  void keep(std::shared_ptr<const void> what) noexcept { kept_ = std::move(what); }
+
   // Of the memory.
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
@@ -80,6 +85,7 @@ class ChannelState {
   std::size_t receivers() const noexcept { return receivers_.load(std::memory_order_relaxed); }
 
  private:
+  std::shared_ptr<const void> kept_;
   // Writers: whoever has a handle; acq_rel where the last one goes: it sees what the others did.
   base::atomic<std::size_t> references_{0};
   base::atomic<std::size_t> senders_{0};

@@ -1,4 +1,6 @@
 """C programs of guests/together, which talk to each other by the headers of sdk/include/weft: as children of weft up, and one with threads alone."""
+import json
+import shutil
 import unittest
 
 from support import FIBERS, SUITE, WeftTest
@@ -46,6 +48,22 @@ class Together(WeftTest):
     def test_messages(self):
         self.system([("server", "messages", "serve", 1), ("client", "messages", "ask", 1)])
         self.assert_ends(["client: ok"], status=1)
+
+    def test_limits_on_what_a_guest_makes(self):
+        def status(*flags):
+            return self.weft("run", "--quiet", *flags, self.wat("make_channel_and_region")).status
+        self.assertEqual(status(), 0)
+        self.assertEqual(status("--max-channel-bytes", "1MiB"), 51)  # it counts for 4 KiB more
+        self.assertEqual(status("--max-channel-bytes", "0"), 51)
+        self.assertEqual(status("--max-region-bytes", "1MiB"), 151)
+        self.assertEqual(status("--max-region-bytes", "0"), 151)
+        self.assertEqual(status("--max-channel-bytes", "1028KiB", "--max-region-bytes", "1028KiB"), 0)
+        self.assert_says(self.weft("run", "--max-channel-bytes", "lots", self.wat("hello")), 2, "--max-channel-bytes", "'lots' is not a size")
+        shutil.copy(self.wat("make_channel_and_region"), self.dir / "makes.wat")
+        for limit, code in (("max-channel-bytes = 0", 51), ('max-region-bytes = "1MiB"', 151), ('max-region-bytes = "2MiB"', None)):
+            (self.dir / "weft.toml").write_text(f'name = "together"\n[[child]]\nid = "makes"\nmodule = "makes.wat"\nrestart = "temporary"\n{limit}\n')
+            exits = [event["exit"] for event in map(json.loads, self.weft("up", "--json").out.splitlines()) if event["event"] == "exited"]
+            self.assertEqual([exit.get("code") for exit in exits], [code], limit)
 
     def test_threads_wait(self):
         answer = self.weft("run", "--quiet", str(self.program("threads_wait")))

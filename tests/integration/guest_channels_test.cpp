@@ -191,7 +191,7 @@ TEST_F(GuestChannelsTest, KindsAndLimits) {
     (call $is (call $put (i32.load (i32.const 64)) (i32.const 512) (i32.const 8) (i64.const 0)) (i32.const 64) (i32.const 23))
     ;; as many handles as there may be
     (block $full (loop $more
-      (br_if $full (call $make (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 64)))
+      (br_if $full (call $make (i32.const 0) (i32.const 1) (i32.const 64) (i32.const 0) (i32.const 64)))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br $more)))
     (call $is (local.get $i) (i32.const 125) (i32.const 24))

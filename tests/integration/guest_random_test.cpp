@@ -159,6 +159,7 @@ TEST_F(GuestRandomTest, DoNoHarm) {
   }
   EXPECT_GT(trapped, 0);
   EXPECT_EQ(runtime_->stats().names, 0U);
+  EXPECT_EQ(runtime_->stats().channel_bytes, 0U);
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ typedef struct weft_channel_stats {
 // Stores two handles: a sender, a receiver. `capacity` (1 to WEFT_CHANNEL_CAPACITY_MAX) is for bounded and broadcast channels. `bytes_max`: of all messages in it,
 // at least 64; also the most that one message may have; 0: WEFT_CHANNEL_BYTES_MAX.
 //   EINVAL     it makes no sense, or is more than it may be     EMFILE  the process has 256 handles
+//   ENOSPC     the channels that the process has made may not hold so much more together; each counts for bytes_max and 4 KiB until it is gone, wherever its ends are
 WEFT_CHANNEL_IMPORT("make")
 int weft_channel_make(uint32_t kind, uint32_t capacity, uint32_t bytes_max, uint32_t slow_receiver, int* ends);
 

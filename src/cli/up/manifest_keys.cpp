@@ -286,7 +286,8 @@ std::span<const Key<ManifestChild>> keys_of_child() {
          [](ManifestChild& c, std::string_view v) { return store(parse_text(v), c.output_file); }},
     };
     add_flags(list, {"env", "inherit-env", "dir", "dir-ro", "network", "argv0", "invoke", "priority", "on-deadlock", "max-memory",
-                     "max-threads", "max-table-elements", "max-instances", "max-output", "timeout", "cpu-time", "fuel"});
+                     "max-threads", "max-table-elements", "max-instances", "max-output", "max-channel-bytes", "max-region-bytes",
+                     "timeout", "cpu-time", "fuel"});
     return list;
   }();
   return keys;

@@ -70,6 +70,8 @@ max-threads = 4
 max-table-elements = 5
 max-instances = 6
 max-output = "2MiB"
+max-channel-bytes = "3MiB"
+max-region-bytes = 0
 timeout = "1h"
 cpu-time = "1m"
 fuel = 1000
@@ -177,6 +179,8 @@ TEST(Manifest, EveryKeyFindsItsPlace) {
   EXPECT_EQ(cart.run.limits.table_elements, 5U);
   EXPECT_EQ(cart.run.limits.instances, 6U);
   EXPECT_EQ(cart.run.limits.output_bytes, 2U << 20);
+  EXPECT_EQ(cart.run.limits.channel_bytes, 3U << 20);
+  EXPECT_EQ(cart.run.limits.region_bytes, 0U);
   EXPECT_EQ(cart.run.limits.wall_time, std::chrono::hours(1));
   EXPECT_EQ(cart.run.limits.cpu_time, std::chrono::minutes(1));
   EXPECT_EQ(cart.run.limits.fuel, 1000U);
@@ -337,6 +341,14 @@ TEST(Manifest, WhatIsNoTextDoesNotShiftThePlacesOfOthers) {
       mistakes_of("name = 's'\n[[child]]\nid = 'a'\nmodule = 'a'\n"
                   "[[region]]\nname = 'r'\nsize = 1\nchildren = [3, 'x', [], \"\\u0000\", 'y']\n"),
       testing::AllOf(HasSubstr("8:16: region 'r': there is no child 'x'"), HasSubstr("8:35: region 'r': there is no child 'y'")));
+}
+
+TEST(Manifest, AChildHasChannelsAndRegionsUpToABound) {
+  std::string text = "name = 's'\n[[child]]\nid = 'a'\nmodule = 'a'\n[[channel]]\nname = 'c'\nfrom = 'a'\nto = []\n";
+  for (int i = 0; i < 255; ++i) text += "[[region]]\nname = 'r" + std::to_string(i) + "'\nsize = 1\nchildren = 'a'\n";
+  EXPECT_TRUE(parse_manifest(text, "m.toml"));
+  EXPECT_EQ(mistakes_of(text + "[[region]]\nname = 'last'\nsize = 1\nchildren = 'a'\n"),
+            "1032:12: 'a' has more than 256 channels and regions\n");
 }
 
 TEST(Manifest, WithoutChildrenThereIsNothingToRun) {

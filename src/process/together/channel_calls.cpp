@@ -72,6 +72,21 @@ std::int32_t to_errno(ChannelError error) {
   return wasi::kInvalid;
 }
 
+// What a channel is paid from, and given back to when it goes.
+struct ChannelPayment {
+  ChannelPayment(std::shared_ptr<Budget> by_maker, std::shared_ptr<Budget> by_all, std::uint64_t of)
+      : maker(std::move(by_maker)), all(std::move(by_all)), bytes(of) {}
+  ChannelPayment(const ChannelPayment&) = delete;
+  ChannelPayment& operator=(const ChannelPayment&) = delete;
+  ~ChannelPayment() {
+    maker->give_back(bytes);
+    all->give_back(bytes);
+  }
+  const std::shared_ptr<Budget> maker;
+  const std::shared_ptr<Budget> all;
+  const std::uint64_t bytes;
+};
+
 Result<std::int32_t> make(Caller& caller, std::uint32_t kind, std::uint32_t capacity, std::uint32_t bytes_max, std::uint32_t loses,
                           std::uint32_t ends_at) {
   Process::State& self = caller_of(caller);
@@ -80,12 +95,17 @@ Result<std::int32_t> make(Caller& caller, std::uint32_t kind, std::uint32_t capa
   if (kind > static_cast<std::uint32_t>(ChannelKind::kBroadcast) || capacity > kCapacityMax || bytes_max > kBytesMax || loses > 1)
     return wasi::kInvalid;
   const std::uint32_t bytes = bytes_max == 0 ? kBytesMax : bytes_max;
-  Result<Channel> made = make_channel({.kind = static_cast<ChannelKind>(kind),
-                                       .capacity = capacity,
-                                       .bytes_max = bytes,
-                                       .message_bytes_max = bytes,
-                                       .slow_receiver = loses != 0 ? SlowReceiver::kLoses : SlowReceiver::kHoldsBack});
+  const ChannelOptions options{.kind = static_cast<ChannelKind>(kind),
+                               .capacity = capacity,
+                               .bytes_max = bytes,
+                               .message_bytes_max = bytes,
+                               .slow_receiver = loses != 0 ? SlowReceiver::kLoses : SlowReceiver::kHoldsBack};
+  std::shared_ptr<const void> paid = self.environment.society.pay_for_channel(self, bytes);
+  const bool enough = paid != nullptr;
+  // What makes no sense is said first.
+  Result<Channel> made = detail::make_channel(options, std::move(paid));
   if (!made) return wasi::kInvalid;
+  if (!enough) return wasi::kNoSpace;
   std::int32_t ends[2] = {};
   ends[0] = Society::add_handle(self, std::make_shared<ChannelEnd>(std::move(made->sender), true));
   if (ends[0] < 0) return -ends[0];
@@ -327,6 +347,21 @@ Result<std::int32_t> stats(Caller& caller, std::int32_t handle, std::uint32_t at
 }
 
 }  // namespace
+
+std::shared_ptr<const void> Society::pay_for_channel(Process::State& maker, std::uint64_t bytes) {
+  Peer* const peer = maker.peer();
+  if (peer == nullptr) return nullptr;
+  std::shared_ptr<Budget> own;
+  {
+    base::Lock lock(peer->mutex);
+    if (!peer->channels) peer->channels = std::make_shared<Budget>(maker.limits().channel_bytes);
+    own = peer->channels;
+  }
+  const std::uint64_t cost = bytes + Budget::kOverheadBytes;
+  if (!own->take(cost)) return nullptr;
+  (void)channels_->take(cost);
+  return std::make_shared<const ChannelPayment>(std::move(own), channels_, cost);
+}
 
 void define_channel_calls(HostFunctions& functions) {
   constexpr const char* kModule = "weft_channel";

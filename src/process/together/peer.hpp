@@ -15,13 +15,12 @@
 
 #include "base/mutex.hpp"
 #include "base/ref.hpp"
+#include "process/together/budget.hpp"
 #include "process/together/mailbox.hpp"
 #include "process/together/shareable.hpp"
 #include "weft/link.hpp"
 
 namespace weft::process {
-
-class RegionBudget;
 
 struct Watcher {
   ProcessId process = 0;                                          // 0: the host
@@ -45,7 +44,9 @@ class Peer {
   std::vector<std::string> names WEFT_GUARDED_BY(mutex);
   std::unordered_map<std::int32_t, std::shared_ptr<Shareable>> handles WEFT_GUARDED_BY(mutex);
   std::map<std::string, std::shared_ptr<Shareable>, std::less<>> grants WEFT_GUARDED_BY(mutex);  // by name, with a handle or not
-  std::shared_ptr<RegionBudget> regions WEFT_GUARDED_BY(mutex);                                  // that it has made; null: none yet
+  // What it may make, of regions and of channels. Null: it has made none yet.
+  std::shared_ptr<Budget> regions WEFT_GUARDED_BY(mutex);
+  std::shared_ptr<Budget> channels WEFT_GUARDED_BY(mutex);
 };
 
 // Whom the end of a process concerns.

@@ -9,18 +9,6 @@
 #include "process/together/region_copy.hpp"
 #include "process/together/society.hpp"
 
-namespace weft::process {
-
-bool RegionBudget::take(std::uint64_t bytes) {
-  std::uint64_t used = used_.load(std::memory_order_relaxed);
-  do {
-    if (used > max_ || bytes > max_ - used) return false;
-  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-  return true;
-}
-
-}  // namespace weft::process
-
 namespace weft::detail {
 namespace {
 
@@ -56,7 +44,7 @@ Result<std::shared_ptr<RegionState>> RegionState::make(std::uint64_t bytes, cons
     return fail(ErrorKind::kBadArgument, "a shared region of " + std::to_string(bytes) + " bytes: 1 to " +
                                              std::to_string(SharedRegion::kBytesMax) + " are possible");
   }
-  const std::uint64_t cost = bytes + kOverheadBytes;
+  const std::uint64_t cost = bytes + process::Budget::kOverheadBytes;
   for (std::size_t i = 0; i < payers.size(); ++i) {
     if (!payers[i] || payers[i]->take(cost)) continue;
     for (std::size_t paid = 0; paid < i; ++paid) {
@@ -83,7 +71,7 @@ RegionState::RegionState(Memory memory, std::uint64_t bytes, Payers payers, std:
 
 RegionState::~RegionState() {
   for (const auto& payer : payers_) {
-    if (payer) payer->give_back(bytes_ + kOverheadBytes);
+    if (payer) payer->give_back(bytes_ + process::Budget::kOverheadBytes);
   }
 }
 
@@ -234,12 +222,12 @@ Result<SharedRegion> make_shared_region(std::uint64_t bytes) {
 namespace weft::process {
 
 Society::RegionResult Society::make_region(std::uint64_t bytes, Process::State* maker) {
-  std::shared_ptr<RegionBudget> own;
+  std::shared_ptr<Budget> own;
   if (maker != nullptr) {
     Peer* const peer = maker->peer();
     if (peer == nullptr) return fail(ErrorKind::kNotFound, "process " + std::to_string(maker->id) + " has ended");
     base::Lock lock(peer->mutex);
-    if (!peer->regions) peer->regions = std::make_shared<RegionBudget>(maker->limits().region_bytes);
+    if (!peer->regions) peer->regions = std::make_shared<Budget>(maker->limits().region_bytes);
     own = peer->regions;
   }
   return detail::RegionState::make(bytes, {std::move(own), regions_});
@@ -254,7 +242,7 @@ Society::RegionResult Society::open_region(std::string_view name, std::uint64_t 
   return opened;
 }
 
-void Society::set_regions_bytes_max(std::uint64_t max) { regions_ = std::make_shared<RegionBudget>(max); }
+void Society::set_regions_bytes_max(std::uint64_t max) { regions_ = std::make_shared<Budget>(max); }
 std::uint64_t Society::region_bytes() const { return regions_ ? regions_->used() : 0; }
 
 }  // namespace weft::process

@@ -15,30 +15,12 @@
 #include <span>
 
 #include "base/atomic.hpp"
+#include "process/together/budget.hpp"
 #include "process/together/shareable.hpp"
 #include "sync/futex_queue.hpp"
 #include "sync/sleeper.hpp"
 #include "weft/error.hpp"
 #include "weft/shared_region.hpp"
-
-namespace weft::process {
-
-// How many bytes of regions somebody may have made: a process, all of a runtime. Outlives its owner as long as one of the regions does. Any thread.
-class RegionBudget {
- public:
-  explicit RegionBudget(std::uint64_t max) : max_(max) {}
-  bool take(std::uint64_t bytes);
-  void give_back(std::uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
-  std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
-  std::uint64_t max() const { return max_; }
-
- private:
-  const std::uint64_t max_;
-  // Writers: whoever makes or frees a region. A count that publishes nothing, hence relaxed.
-  base::atomic<std::uint64_t> used_{0};
-};
-
-}  // namespace weft::process
 
 namespace weft::detail {
 
@@ -69,9 +51,8 @@ struct RegionWaiter {
 
 class RegionState final : public process::Shareable {
  public:
-  // Each is paid for its bytes and this much for what goes with it. Null: nobody.
-  static constexpr std::uint64_t kOverheadBytes = 4096;
-  using Payers = std::array<std::shared_ptr<process::RegionBudget>, 2>;
+  // Null: nobody.
+  using Payers = std::array<std::shared_ptr<process::Budget>, 2>;
 
   // kBadArgument: the size. kExhausted: a payer's bound, or the machine.
   static Result<std::shared_ptr<RegionState>> make(std::uint64_t bytes, const Payers& payers = {});

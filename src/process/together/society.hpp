@@ -14,6 +14,7 @@
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
 #include "process/table.hpp"
+#include "process/together/budget.hpp"
 #include "process/together/peer.hpp"
 #include "process/together/shareable.hpp"
 #include "weft/error.hpp"
@@ -75,6 +76,10 @@ class Society {
   void set_regions_bytes_max(std::uint64_t max);
   std::uint64_t region_bytes() const;
 
+  // For a channel of so many bytes that the process makes: keep it with the channel, and it is given back with that. Null: the process may not make so much more.
+  std::shared_ptr<const void> pay_for_channel(Process::State& maker, std::uint64_t bytes);
+  std::uint64_t channel_bytes() const { return channels_->used(); }
+
   // Handles of guests. A number from 1, the same for the same thing; or -errno. Of one type there may be `same_max`.
   static constexpr std::size_t kHandlesMax = 256;
   static std::int32_t add_handle(Process::State& process, std::shared_ptr<Shareable> what, std::size_t same_max = kHandlesMax);
@@ -105,7 +110,8 @@ class Society {
   ByName<detail::LockState> locks_;
   ByName<detail::TopicState> topics_;
   ByName<detail::RegionState> regions_by_name_;
-  std::shared_ptr<RegionBudget> regions_;
+  std::shared_ptr<Budget> regions_;
+  const std::shared_ptr<Budget> channels_ = std::make_shared<Budget>(UINT64_MAX);  // counted only
   // Writers: monitor(). A count that publishes nothing, hence relaxed.
   base::atomic<MonitorId> next_monitor_{1};
   std::size_t names_max_ = 16'384;
