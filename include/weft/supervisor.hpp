@@ -102,8 +102,12 @@ using StartProcess = std::function<Result<Process>(const Runtime&)>;
 // Makes the task that is the child. It ends well by returning and badly by an exception; it is killed by being dropped where it waits.
 using StartTask = std::function<Task<>(StopSignal)>;
 
+// Says what a supervisor below is, at each of its starts and restarts. On a worker: may not block, so its children are programs, functions or tasks, and no files.
+// (A SupervisorSpec says so once: restarted, the supervisor has the children that stand there, whichever were added or taken away meanwhile.)
+using StartSupervisor = std::function<Result<SupervisorSpec>()>;
+
 using ChildBody = std::variant<std::monostate, ProcessSpec, Program, ModuleFile, ModuleBytes, StartProcess, StartTask,
-                               std::shared_ptr<const SupervisorSpec>>;
+                               std::shared_ptr<const SupervisorSpec>, StartSupervisor>;
 
 struct ChildSpec {
   std::string id{};  // unique among its siblings
@@ -125,6 +129,7 @@ ChildSpec child_wasm(std::string id, std::span<const std::uint8_t> bytes, Proces
 ChildSpec child_function(std::string id, StartProcess start, Restart restart = Restart::kPermanent);
 ChildSpec child_task(std::string id, StartTask start, Restart restart = Restart::kPermanent);
 ChildSpec child_supervisor(std::string id, SupervisorSpec spec, Restart restart = Restart::kPermanent);
+ChildSpec child_supervisor_function(std::string id, StartSupervisor start, Restart restart = Restart::kPermanent);
 
 class Supervisor;
 

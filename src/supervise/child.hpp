@@ -92,5 +92,8 @@ std::shared_ptr<const Starter> function_starter(StartProcess start, std::weak_pt
 std::shared_ptr<const Starter> task_starter(StartTask start, Priority priority, Launch launch);
 // Supervisors below a supervisor.
 std::shared_ptr<const Starter> nested_starter(std::shared_ptr<const PreparedSupervisor> prepared);
+// The same, prepared at each start. On a worker.
+using PrepareNested = std::function<Result<std::shared_ptr<const PreparedSupervisor>>()>;
+std::shared_ptr<const Starter> nested_function_starter(PrepareNested prepare);
 
 }  // namespace weft::supervise

@@ -22,20 +22,28 @@ class RunningSupervisor final : public Running {
 
 class NestedStarter final : public Starter {
  public:
-  explicit NestedStarter(std::shared_ptr<const PreparedSupervisor> prepared) : prepared_(std::move(prepared)) {}
+  explicit NestedStarter(PrepareNested prepare) : prepare_(std::move(prepare)) {}
   Result<std::unique_ptr<Running>> start(const Start& start) const override {
-    return std::make_unique<RunningSupervisor>(Supervisor::State::start(
-        prepared_, start.path + "/" + start.id, prepared_->on_event ? prepared_->on_event : start.on_event, start.port));
+    Result<std::shared_ptr<const PreparedSupervisor>> prepared = prepare_();
+    if (!prepared) return std::unexpected(std::move(prepared.error()));
+    const auto& on_event = (*prepared)->on_event ? (*prepared)->on_event : start.on_event;
+    return std::make_unique<RunningSupervisor>(
+        Supervisor::State::start(*prepared, start.path + "/" + start.id, on_event, start.port));
   }
 
  private:
-  const std::shared_ptr<const PreparedSupervisor> prepared_;
+  const PrepareNested prepare_;
 };
 
 }  // namespace
 
 std::shared_ptr<const Starter> nested_starter(std::shared_ptr<const PreparedSupervisor> prepared) {
-  return std::make_shared<NestedStarter>(std::move(prepared));
+  return std::make_shared<NestedStarter>(
+      [prepared = std::move(prepared)] { return Result<std::shared_ptr<const PreparedSupervisor>>(prepared); });
+}
+
+std::shared_ptr<const Starter> nested_function_starter(PrepareNested prepare) {
+  return std::make_shared<NestedStarter>(std::move(prepare));
 }
 
 }  // namespace weft::supervise

@@ -48,7 +48,8 @@ Result<ChildRules> rules_of(const ChildSpec& spec, AutoShutdown auto_shutdown, c
   if (spec.significant && auto_shutdown != AutoShutdown::kAnySignificant && auto_shutdown != AutoShutdown::kAllSignificant) {
     return bad("a significant child means nothing with this auto_shutdown");
   }
-  const bool supervisor = std::holds_alternative<std::shared_ptr<const SupervisorSpec>>(spec.body);
+  const bool supervisor = std::holds_alternative<std::shared_ptr<const SupervisorSpec>>(spec.body) ||
+                          std::holds_alternative<StartSupervisor>(spec.body);
   return ChildRules{
       .restart = spec.restart, .grace = spec.grace.value_or(supervisor ? kForever : kGrace), .significant = spec.significant};
 }
@@ -95,6 +96,17 @@ class Preparation {
     auto prepared = prepare(runtime_, *spec, path_);
     if (!prepared) return std::unexpected(std::move(prepared.error()));
     return nested_starter(std::move(*prepared));
+  }
+  Result<std::shared_ptr<const Starter>> operator()(StartSupervisor& start) const {
+    if (!start) return fail(ErrorKind::kBadArgument, path_ + ": the function is empty");
+    return nested_function_starter([start = std::move(start), path = path_,
+                                    weak = std::weak_ptr(runtime_.state())]() -> Result<std::shared_ptr<const PreparedSupervisor>> {
+      std::shared_ptr<Runtime::State> alive = weak.lock();
+      if (!alive) return fail(ErrorKind::kCancelled, "the runtime is gone");
+      Result<SupervisorSpec> spec = start();
+      if (!spec) return std::unexpected(std::move(spec.error()));
+      return prepare(Runtime(std::move(alive)), std::move(*spec), path);
+    });
   }
 
  private:

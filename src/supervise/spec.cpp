@@ -38,6 +38,10 @@ ChildSpec child_supervisor(std::string id, SupervisorSpec spec, Restart restart)
   return {.id = std::move(id), .body = std::make_shared<const SupervisorSpec>(std::move(spec)), .restart = restart};
 }
 
+ChildSpec child_supervisor_function(std::string id, StartSupervisor start, Restart restart) {
+  return {.id = std::move(id), .body = std::move(start), .restart = restart};
+}
+
 std::string_view name_of(SupervisorEvent::Kind kind) noexcept {
   switch (kind) {
     case SupervisorEvent::Kind::kStarted:

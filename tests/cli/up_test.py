@@ -557,6 +557,25 @@ class Regions(UpTest):
         self.assertEqual({id: one["process"] for id, one in self.all_run(up).items()}, {id: one["process"] for id, one in before.items()})
         self.assertEqual(self.stop(up).status, 0)
 
+    def test_a_group_that_is_started_again_after_a_reload_is_what_the_manifest_says_now(self):
+        def manifest(size, *ids):
+            members = "".join(child(id, "region_say_then_sleep", 'grace = "0s"', table="group.group.child") for id in ids)
+            self.manifest(TOP + 'max-restarts = -1\n[[group]]\nid = "g"\nmax-restarts = 0\n[[group.group]]\nid = "h"\nmax-restarts = 0\n' + members
+                          + region("r", size, [f"g/h/{id}" for id in ids]))
+        manifest("1KiB", "old", "x")
+        up = self.up("--json")
+        self.read_until(up.stdout, "2 of 1")
+        manifest("2KiB", "x", "new")
+        self.signal(up, signal.SIGHUP)
+        self.read_until(up.stdout, "2 of 2")
+        self.read_until(up.stdout, '"event":"reloaded"')
+        # It falls, and its group, and the group of that.
+        self.assertEqual(self.weft("kill", "g/h/x").status, 0)
+        said = self.read_until(up.stdout, "4 of 2")
+        self.assertIn("3 of 2", said)
+        self.assertEqual(set(self.all_run(up)), {"g", "g/h", "g/h/x", "g/h/new"})
+        self.assertEqual(self.stop(up).status, 0)
+
     def test_children_that_wait_for_a_word_are_stopped(self):
         (self.dir / "waits.wat").write_text("""(module
           (import "weft_process" "granted" (func $granted (param i32 i32) (result i32)))

@@ -149,13 +149,19 @@ void Planner::make(const ManifestChild& child, const std::string& path, Making& 
   making.plan.children.emplace(path, std::move(planned));
 }
 
-ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above, const std::string& id, const Plan& plan) const {
+namespace {
+
+using Writer = std::shared_ptr<const GuestWriter>;
+using Current = std::shared_ptr<CurrentSystem>;
+
+ChildSpec child_spec(const Writer& writer, const ManifestChild& child, const std::string& above, const std::string& id,
+                     const Plan& plan) {
   const PlannedChild& planned = plan.children.at(above + child.id);
   const std::string path = above + id;
   SpawnOptions options;
   options.name = path;
   options.output = Output::to(
-      [writer = writer_, path, how = child.output, file = planned.file](ProcessId, Stream stream, std::string_view text) {
+      [writer, path, how = child.output, file = planned.file](ProcessId, Stream stream, std::string_view text) {
         if (file != nullptr) file->write(text);
         (*writer)(path, how, stream, text);
       },
@@ -174,7 +180,24 @@ ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above,
   return spec;
 }
 
-SupervisorSpec Planner::spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const {
+// The group of that path, with a '/' at its end; null: there is none any more.
+const ManifestGroup* find_group(const ManifestGroup& root, std::string_view path) {
+  const ManifestGroup* found = &root;
+  while (!path.empty()) {
+    const std::string_view id = path.substr(0, path.find('/'));
+    path.remove_prefix(std::min(path.size(), id.size() + 1));
+    const auto member =
+        std::ranges::find_if(found->members, [id](const ManifestMember& one) { return one.group() != nullptr && one.id() == id; });
+    if (member == found->members.end()) return nullptr;
+    found = member->group();
+  }
+  return found;
+}
+
+ChildSpec group_child_spec(const Writer& writer, const Current& current, const ManifestGroup& group, const std::string& above);
+
+SupervisorSpec group_spec(const Writer& writer, const Current& current, const ManifestGroup& group, const std::string& above,
+                          const Plan& plan) {
   SupervisorSpec spec;
   spec.name = group.id;
   spec.strategy = group.strategy;
@@ -185,19 +208,39 @@ SupervisorSpec Planner::spec_of(const ManifestGroup& group, const std::string& a
   spec.auto_shutdown = group.auto_shutdown;
   for (const ManifestMember& member : group.members) {
     if (const ManifestChild* child = member.child()) {
-      for (const std::string& id : child->ids()) spec.children.push_back(spec_of(*child, above, id, plan));
+      for (const std::string& id : child->ids()) spec.children.push_back(child_spec(writer, *child, above, id, plan));
     } else {
-      spec.children.push_back(group_spec_of(*member.group(), above, plan));
+      spec.children.push_back(group_child_spec(writer, current, *member.group(), above));
     }
   }
   return spec;
 }
 
-ChildSpec Planner::group_spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const {
-  ChildSpec spec = child_supervisor(group.id, spec_of(group, above + group.id + "/", plan), group.restart);
+ChildSpec group_child_spec(const Writer& writer, const Current& current, const ManifestGroup& group, const std::string& above) {
+  const auto now = [writer, current, path = above + group.id + "/"]() -> Result<SupervisorSpec> {
+    const std::shared_ptr<const CurrentSystem::System> system = current->get();
+    const ManifestGroup* const found = find_group(system->root, path);
+    if (found == nullptr) return fail(ErrorKind::kNotFound, "the manifest has no such group any more");
+    return group_spec(writer, current, *found, path, system->plan);
+  };
+  ChildSpec spec = child_supervisor_function(group.id, now, group.restart);
   spec.grace = group.grace;
   spec.significant = group.significant;
   return spec;
+}
+
+}  // namespace
+
+ChildSpec Planner::spec_of(const ManifestChild& child, const std::string& above, const std::string& id, const Plan& plan) const {
+  return child_spec(writer_, child, above, id, plan);
+}
+
+SupervisorSpec Planner::spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const {
+  return group_spec(writer_, current_, group, above, plan);
+}
+
+ChildSpec Planner::group_spec_of(const ManifestGroup& group, const std::string& above) const {
+  return group_child_spec(writer_, current_, group, above);
 }
 
 RuntimeOptions runtime_options_of(const Manifest& manifest) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -57,10 +58,36 @@ struct Plan {
 // Where the guests' output goes. Called on the runtime's output thread; one or more whole lines.
 using GuestWriter = std::function<void(const std::string& path, GuestOutput how, Stream stream, std::string_view text)>;
 
+// What holds now, for groups that are started again: they have the children of today, and not those of their first start. Any thread.
+class CurrentSystem {
+ public:
+  struct System {
+    ManifestGroup root;
+    Plan plan;
+  };
+  void set(std::shared_ptr<const System> system) {
+    const std::lock_guard lock(mutex_);
+    system_ = std::move(system);
+  }
+  std::shared_ptr<const System> get() const {
+    const std::lock_guard lock(mutex_);
+    return system_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const System> system_;
+};
+
 class Planner {
  public:
   Planner(Runtime runtime, GuestWriter writer)
       : runtime_(std::move(runtime)), writer_(std::make_shared<GuestWriter>(std::move(writer))) {}
+
+  // From now on this is the system. Before any of it is started.
+  void hold(const Manifest& manifest, const Plan& plan) const {
+    current_->set(std::make_shared<const CurrentSystem::System>(manifest.root, plan));
+  }
 
   // What is the same in `before` is taken from there.
   std::expected<Plan, Mistakes> make(const Manifest& manifest, const Plan* before);
@@ -68,7 +95,8 @@ class Planner {
   SupervisorSpec spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const;
   // One of the copies of a child.
   ChildSpec spec_of(const ManifestChild& child, const std::string& above, const std::string& id, const Plan& plan) const;
-  ChildSpec group_spec_of(const ManifestGroup& group, const std::string& above, const Plan& plan) const;
+  // Of what is held.
+  ChildSpec group_spec_of(const ManifestGroup& group, const std::string& above) const;
 
  private:
   struct Making;
@@ -78,6 +106,7 @@ class Planner {
 
   Runtime runtime_;
   std::shared_ptr<const GuestWriter> writer_;
+  std::shared_ptr<CurrentSystem> current_ = std::make_shared<CurrentSystem>();
 };
 
 // What the runtime has to be able to, for these children.

@@ -138,6 +138,7 @@ int UpSession::start() {
     return refuse(error);
   }
   plan_ = std::move(**planned);
+  planner_->hold(manifest_, *plan_);
   SupervisorSpec spec = planner_->spec_of(manifest_.root, "", *plan_);
   spec.on_event = [inbox = inbox_](const SupervisorEvent& event) { inbox->put([&](Inbox& box) { box.events.push_back(event); }); };
   Result<Supervisor> supervisor = Supervisor::start(*runtime_, std::move(spec));

@@ -78,7 +78,7 @@ void UpSession::carry_out(Reload reload) {
   for (const ReloadStep& step : reload.steps) {
     Move move{step.group, step.id, std::nullopt};
     if (step.add && step.child != nullptr) move.added = planner_->spec_of(*step.child, step.group, step.id, *next_plan_);
-    if (step.add && step.members != nullptr) move.added = planner_->group_spec_of(*step.members, step.group, *next_plan_);
+    if (step.add && step.members != nullptr) move.added = planner_->group_spec_of(*step.members, step.group);
     moves.push_back(std::move(move));
   }
   // From here on the new one holds: its rows are there before the first of its children reports.
@@ -86,6 +86,7 @@ void UpSession::carry_out(Reload reload) {
   next_manifest_.emplace(manifest_);
   plan_ = std::move(*next_plan_);
   next_plan_.reset();
+  planner_->hold(manifest_, *plan_);
   logs_.set_lines_max(manifest_.log_lines);
   for (const std::string& path : board_.set_layout(manifest_)) logs_.forget(path);
 
