@@ -63,9 +63,12 @@ struct MailboxStats {
 
 namespace detail {
 class MailboxState;  // counted
-struct MailNode;
 struct MailSender;
 struct MailReceiver;
+enum class MailWait : std::uint8_t;
+template <class Sleeper, class Message>
+struct BasicMailNode;
+using MailNode = BasicMailNode<sync::Sleeper, Message>;
 }  // namespace detail
 
 class Mailbox {
@@ -98,6 +101,7 @@ class Mailbox {
     bool done() override;
     void expire() override;
     const char* reason() const noexcept override { return "mailbox send"; }
+    void over(detail::MailWait how);
 
     detail::MailboxState* const state_;  // counted
     const bool tries_;
@@ -123,7 +127,7 @@ class Mailbox {
     void expire() override;
     const char* reason() const noexcept override { return "mailbox receive"; }
     bool look();
-    bool done_waiting();
+    bool over(detail::MailWait how);
     friend Mailbox;
 
     detail::MailboxState* const state_;  // counted

@@ -63,6 +63,8 @@ class Acquisition : public Operation {
   const std::shared_ptr<LockState> state_;
 
  private:
+  bool over(bool served);
+
   const ProcessId owner_;
   const bool tries_;
   std::unique_ptr<LockWaiter> waiter_;

@@ -8,76 +8,6 @@
 
 namespace weft::detail {
 
-LockState::Answer LockState::acquire(ProcessId owner, LockWaiter* waiter) {
-  base::Lock lock(mutex_);
-  // The host is many: only processes can be found to have it.
-  if (permits_ == 1 && owner != 0 && held_.contains(owner)) return Answer::kHeld;
-  if (free_ > 0 && waiters_.empty()) {
-    --free_;
-    ++held_[owner];
-    return std::exchange(owner_died_, false) ? Answer::kOwnerDied : Answer::kHas;
-  }
-  if (waiter != nullptr) waiters_.push_back(*waiter);
-  return Answer::kWaits;
-}
-
-bool LockState::served(LockWaiter& waiter) const {
-  base::Lock lock(mutex_);
-  return waiter.has;
-}
-
-bool LockState::give_back(ProcessId owner, Wakes& wakes) {
-  const auto found = held_.find(owner);
-  if (found == held_.end()) return false;
-  if (--found->second == 0) held_.erase(found);
-  if (LockWaiter* const next = waiters_.pop_front()) {
-    ++held_[next->owner];
-    next->has = true;
-    next->owner_died = std::exchange(owner_died_, false);
-    wakes.add(next->sleeper);
-  } else {
-    ++free_;
-  }
-  return true;
-}
-
-void LockState::withdraw(LockWaiter& waiter) {
-  Wakes wakes;
-  base::Lock lock(mutex_);
-  if (waiter.linked()) {
-    waiters_.remove(waiter);
-  } else if (std::exchange(waiter.has, false)) {
-    owner_died_ = owner_died_ || waiter.owner_died;  // it did not hear of it
-    (void)give_back(waiter.owner, wakes);
-  }
-}
-
-bool LockState::release(ProcessId owner, bool died) {
-  Wakes wakes;
-  base::Lock lock(mutex_);
-  if (!held_.contains(owner)) return false;
-  owner_died_ = owner_died_ || died;
-  return give_back(owner, wakes);
-}
-
-bool LockState::holds(ProcessId owner) const {
-  base::Lock lock(mutex_);
-  return held_.contains(owner);
-}
-
-void LockState::process_gone(ProcessId process) {
-  while (release(process, true)) continue;
-}
-
-LockStats LockState::stats() const {
-  base::Lock lock(mutex_);
-  LockStats stats{.free = free_, .holders = held_.size()};
-  for (LockWaiter* one = waiters_.front(); one != nullptr; one = waiters_.next(*one)) ++stats.waiting;
-  return stats;
-}
-
-// ---- acquiring ----
-
 Acquisition::Acquisition(std::shared_ptr<LockState> state, ProcessId owner, Duration bound)
     : Operation(bound), state_(std::move(state)), owner_(owner), tries_(bound <= Duration::zero()) {}
 
@@ -97,21 +27,20 @@ bool Acquisition::begin(const sync::Sleeper& sleeper) {
   return true;
 }
 
-bool Acquisition::done() {
-  if (!state_->served(*waiter_)) return false;
+bool Acquisition::done() { return over(state_->served(*waiter_)); }
+
+void Acquisition::expire() {
+  if (waiter_ && over(state_->expire(*waiter_))) return;
+  waiter_.reset();
+  failure_ = tries_ ? LockFailure::kWouldWait : LockFailure::kTimedOut;
+}
+
+bool Acquisition::over(bool served) {
+  if (!served) return false;
   has_ = true;
   owner_died_ = waiter_->owner_died;
   waiter_.reset();
   return true;
-}
-
-void Acquisition::expire() {
-  if (waiter_) {
-    if (done()) return;
-    state_->withdraw(*waiter_);
-    waiter_.reset();
-  }
-  failure_ = tries_ ? LockFailure::kWouldWait : LockFailure::kTimedOut;
 }
 
 LockResult<bool> Acquisition::take() {

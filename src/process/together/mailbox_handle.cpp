@@ -6,6 +6,7 @@ namespace weft {
 using detail::MailboxState;
 using detail::MailReceiver;
 using detail::MailSender;
+using detail::MailWait;
 
 namespace {
 
@@ -86,7 +87,7 @@ Mailbox::Send::Send(MailboxState* state, Message message, Duration bound)
     : Operation(bound), state_(counted(state)), tries_(bound <= Duration::zero()), message_(from_user(std::move(message))) {}
 
 Mailbox::Send::~Send() {
-  if (waiter_) (void)state_->withdraw(*waiter_, message_);
+  if (waiter_) (void)state_->give_up(*waiter_, message_);
   if (state_ != nullptr) state_->release();
 }
 
@@ -98,32 +99,27 @@ bool Mailbox::Send::begin(const sync::Sleeper& sleeper) {
   error_ = state_->try_send(message_);
   if (!error_ || error_->failure != MailFailure::kWouldWait || tries_) return true;
   waiter_ = std::make_unique<MailSender>(sleeper);
-  error_ = state_->send(message_, *waiter_);
+  error_ = state_->send(message_, waiter_.get());
   if (error_ && error_->failure == MailFailure::kWouldWait) return false;
   waiter_.reset();
   return true;
 }
 
 bool Mailbox::Send::done() {
-  if (!state_->sent(*waiter_, message_)) return false;
-  if (waiter_->closed) {
-    error_ = MailError{};
-  } else {
-    error_.reset();
-  }
-  waiter_.reset();
+  const MailWait how = state_->sent(*waiter_, message_);
+  if (how == MailWait::kNothing) return false;
+  over(how);
   return true;
 }
 
 void Mailbox::Send::expire() {
-  if (!waiter_) return;
-  if (done()) return;
-  if (!state_->withdraw(*waiter_, message_)) {
-    error_.reset();
-  } else {
-    error_ = waiter_->closed ? MailError{} : gave_up(tries_);
-  }
+  if (waiter_) over(state_->give_up(*waiter_, message_));
+}
+
+void Mailbox::Send::over(MailWait how) {
   waiter_.reset();
+  error_.reset();
+  if (how != MailWait::kOver) error_ = how == MailWait::kClosed ? MailError{} : gave_up(tries_);
 }
 
 MailResult<void> Mailbox::Send::await_resume() {
@@ -137,41 +133,14 @@ Mailbox::Receive::Receive(MailboxState* state, MessageFilter filter, Duration bo
     : Operation(bound), state_(counted(state)), tries_(bound <= Duration::zero()), filter_(std::move(filter)) {}
 
 Mailbox::Receive::~Receive() {
-  if (waiter_) {
-    state_->withdraw(*waiter_);
-    if (waiter_->node) state_->put_back(std::move(waiter_->node));
-  }
+  if (waiter_) state_->withdraw(*waiter_);
   if (node_) state_->put_back(std::move(node_));
   if (state_ != nullptr) state_->release();
 }
 
 // Without a waiter it does not wait. True: it is over.
 bool Mailbox::Receive::look() {
-  if (state_ == nullptr) {
-    error_ = MailError{};
-    return true;
-  }
-  if (!filter_.predicate) {
-    node_ = state_->receive(filter_, waiter_.get());
-    if (!node_ && state_->closed()) error_ = MailError{};
-    return node_ != nullptr || error_;
-  }
-  MailboxState::Seen seen;
-  for (;;) {
-    const std::vector<MailboxState::Copy> copies = state_->copies(filter_, seen);
-    for (const MailboxState::Copy& copy : copies) {
-      if (!filter_.predicate(copy.message)) continue;
-      node_ = state_->take(copy.sequence);
-      if (node_) return true;
-    }
-    if (!copies.empty()) continue;
-    if (state_->closed()) {
-      error_ = MailError{};
-      return true;
-    }
-    if (!waiter_) return false;
-    if (state_->wait(*waiter_, seen)) return done_waiting();
-  }
+  return state_ == nullptr ? over(MailWait::kClosed) : over(state_->look(filter_, waiter_.get(), node_));
 }
 
 bool Mailbox::Receive::begin(const sync::Sleeper& sleeper) {
@@ -181,33 +150,16 @@ bool Mailbox::Receive::begin(const sync::Sleeper& sleeper) {
   return look();
 }
 
-// Closed between two looks.
-bool Mailbox::Receive::done_waiting() {
-  if (!waiter_->closed) return false;
-  error_ = MailError{};
-  return true;
-}
-
-bool Mailbox::Receive::done() {
-  if (!state_->received(*waiter_)) return false;
-  if (waiter_->node) {
-    node_ = std::move(waiter_->node);
-    return true;
-  }
-  if (done_waiting()) return true;
-  return look();
-}
+bool Mailbox::Receive::done() { return over(state_->received(*waiter_, node_)); }
 
 void Mailbox::Receive::expire() {
-  if (waiter_) {
-    state_->withdraw(*waiter_);
-    node_ = std::move(waiter_->node);
-    if (node_) return;
-    if (done_waiting()) return;
-    waiter_.reset();
-    if (look()) return;  // it may have been woken to look, and nobody else was
-  }
+  if (waiter_ && over(state_->give_up(*waiter_, node_))) return;
   error_ = gave_up(tries_);
+}
+
+bool Mailbox::Receive::over(MailWait how) {
+  if (how == MailWait::kClosed) error_ = MailError{};
+  return how != MailWait::kNothing;
 }
 
 MailResult<Message> Mailbox::Receive::await_resume() {
