@@ -186,6 +186,9 @@ class Process {
   Task<ExitStatus> exited() const;
   // The same among other things (weft/wait_set.hpp): ready once it has ended. Of no process: a waitable of nothing.
   Waitable when_exited() const;
+  // The same of one of its guest threads, by its id: ready once it has ended, also if another thread has got its id since. 0, the first one: the process. Of a
+  // thread that there has not been: a waitable of nothing.
+  Waitable when_thread_ended(std::uint32_t thread) const;
 
   // Ends the process wherever it is: in a tight loop, parked, or inside a host call that waits. Returns at once; `by` is what
   // its status will say. The first kill counts; after the end it does nothing.

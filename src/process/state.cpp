@@ -66,7 +66,7 @@ template <class Body>
 void Process::State::for_each_thread(const Body& body) const {
   if (task && !first_ended_) body(*task);
   if (!threads_) return;
-  for (const auto& [number, thread] : threads_->alive) body(*thread);
+  for (const auto& [number, thread] : threads_->alive) body(*thread.task);
 }
 
 bool Process::State::any_on_worker() const {
@@ -130,15 +130,6 @@ void Process::State::set_priority(Priority priority) {
 
 std::uint64_t Process::State::threads_max() const { return limits().threads.value_or(environment.threads.max()); }
 
-// The ids are the guest's: from 1, and below 2^29, as wasi-threads has it. With thousands of them alive at most, one is soon found.
-std::uint32_t Process::State::free_thread_id() {
-  constexpr std::uint32_t kEnd = 1U << 29U;
-  do {
-    threads_->next = threads_->next + 1 < kEnd ? threads_->next + 1 : 1;
-  } while (threads_->alive.contains(threads_->next));
-  return threads_->next;
-}
-
 std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32_t argument) {
   constexpr std::int32_t kAgain = -6;  // WASI's errno `again`, negative
   if (!environment.threads.reserve()) return kAgain;
@@ -155,10 +146,13 @@ std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32
     const bool ending = ending_ != nullptr || stop_cause != process::StopCause::kNone;
     if (!threads_) threads_ = std::make_unique<Threads>();
     if (!ending && threads_->alive.size() + 1 < threads_max()) {
-      number = free_thread_id();
+      process::ThreadIds ids = threads_->ids;
+      // With thousands of them alive at most, one is soon found.
+      number = ids.next([this](std::uint32_t one) { return threads_->alive.contains(one); });
       if (auto created = process::GuestTask::create_thread(parent, number, argument)) {
         thread = std::move(*created);
-        threads_->alive.emplace(number, thread);
+        threads_->ids = ids;
+        threads_->alive.emplace(number, Thread{.task = thread, .end = {}});
         threads_->started += 1;
         threads_->most = std::max<std::uint64_t>(threads_->most, threads_->alive.size() + 1);
         group.thread_started();
@@ -176,11 +170,15 @@ std::int32_t Process::State::spawn_thread(process::GuestTask& parent, std::int32
   }
   // The runtime shuts down: it will never run.
   thread->drop_call();
+  base::Ref<sync::FlagSource> end;
   {
     std::lock_guard lock(mutex);
-    threads_->alive.erase(number);
+    const auto found = threads_->alive.find(number);
+    end = std::move(found->second.end);
+    threads_->alive.erase(found);
     threads_->started -= 1;
   }
+  if (end) end->set();
   (void)group.thread_ended();
   environment.threads.release();
   return kAgain;
@@ -200,7 +198,7 @@ void Process::State::thread_ended(process::GuestTask& thread, ExitStatus outcome
   const bool first = thread.thread() == 0;
   const std::uint64_t now_ns = environment.scheduler().now_ns();
   std::vector<base::Ref<process::GuestTask>> stopped;
-  base::Ref<process::GuestTask> gone;
+  Thread gone;
   std::unique_ptr<Ending> ending;
   bool ends = false;
   {
@@ -236,6 +234,7 @@ void Process::State::thread_ended(process::GuestTask& thread, ExitStatus outcome
     running = running || on_worker(*other);
   }
   if (running) environment.scheduler().request_tick();
+  if (gone.end) gone.end->set();
   const bool stuck = group.thread_ended();
   if (ending) {
     task->drop_call();
@@ -307,7 +306,7 @@ Usage Process::State::usage_now() const {
     usage.threads_started = threads_->started;
     usage.threads_max = threads_->most;
     usage.threads = threads_->alive.size() + (first_ended_ ? 0 : 1);
-    for (const auto& [number, thread] : threads_->alive) add_usage(usage, *thread, now_ns);
+    for (const auto& [number, thread] : threads_->alive) add_usage(usage, *thread.task, now_ns);
   }
   const base::Ref<process::GuestTask> running = task;
   lock.unlock();

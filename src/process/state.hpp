@@ -31,6 +31,7 @@
 #include "process/environment.hpp"
 #include "process/process_observer.hpp"
 #include "process/program.hpp"
+#include "process/thread_ids.hpp"
 #include "sched/task.hpp"
 #include "sched/timer.hpp"
 #include "sync/futex_group.hpp"
@@ -67,6 +68,8 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   void thread_ended(process::GuestTask& thread, ExitStatus status);
   // A thread of the guest starts another: its id, or a negative number. Inside a run of `parent`.
   std::int32_t spawn_thread(process::GuestTask& parent, std::int32_t argument);
+  // Ready once that thread has ended, whoever has its number by then. Of one that there never was: of nothing. Any thread.
+  Waitable when_thread_ended(std::uint64_t thread);
   // All threads wait on memory without a time-out. By the thread that made it so, inside its run.
   void deadlocked();
   void add_waiting_stack(std::uint32_t thread, std::vector<Frame> stack);
@@ -128,13 +131,17 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   base::Ref<process::GuestTask> task;       // thread 0, until the end is published
 
  private:
+  struct Thread {
+    base::Ref<process::GuestTask> task;
+    base::Ref<sync::FlagSource> end;  // once somebody has asked for a waitable
+  };
   // What there is only once the process has started a thread. Under mutex.
   struct Threads {
-    std::unordered_map<std::uint32_t, base::Ref<process::GuestTask>> alive;  // without thread 0
-    std::uint32_t next = 0;                                                  // the id given last
-    std::uint64_t started = 1;                                               // with thread 0
-    std::uint64_t most = 1;                                                  // with thread 0
-    Usage ended;                                                             // of those that are gone
+    std::unordered_map<std::uint32_t, Thread> alive;  // without thread 0
+    process::ThreadIds ids;
+    std::uint64_t started = 1;  // with thread 0
+    std::uint64_t most = 1;     // with thread 0
+    Usage ended;                // of those that are gone
   };
   // The strands that were asked for and have not ended. Under mutex.
   using StrandJoin = detail::TypedJoinState<std::vector<Value>>;
@@ -151,7 +158,6 @@ struct Process::State : std::enable_shared_from_this<Process::State> {
   void publish(ExitStatus status);
   void finish(ExitStatus status, process::StopCause cause);
   std::uint64_t threads_max() const;
-  std::uint32_t free_thread_id();
   template <class Body>
   void for_each_thread(const Body& body) const;
   bool any_on_worker() const;

@@ -1,4 +1,4 @@
-"""C programs of guests/together, which talk to each other by the headers of sdk/include/weft: as children of weft up, and one with threads alone."""
+"""C programs of guests/together, which talk to each other by the headers of sdk/include/weft: as children of weft up, and some with threads alone."""
 import json
 import shutil
 import unittest
@@ -67,6 +67,10 @@ class Together(WeftTest):
 
     def test_threads_wait(self):
         answer = self.weft("run", "--quiet", str(self.program("threads_wait")))
+        self.assertEqual((answer.status, answer.out), (0, "ok\n"), answer)
+
+    def test_threads_end(self):
+        answer = self.weft("run", "--quiet", str(self.program("threads_end")))
         self.assertEqual((answer.status, answer.out), (0, "ok\n"), answer)
 
 

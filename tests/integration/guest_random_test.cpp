@@ -27,6 +27,7 @@ constexpr Function kFunctions[] = {
     {"weft_process", "send_named", "psIpst", 'i'},
     {"weft_process", "receive", "pkIpspt", 'i'},
     {"weft_process", "pending", "", 'i'},
+    {"weft_process", "thread_self", "", 'i'},
     {"weft_process", "link", "I", 'i'},
     {"weft_process", "unlink", "I", 'i'},
     {"weft_process", "trap_exits", "k", 0},
@@ -103,7 +104,7 @@ class RandomGuests {
       case 'K':
         return one_of<5>({0, 1, 2, 3, -1});
       case 'k':
-        return one_of<10>({0, 1, 2, 3, 4, 5, 6, 64, 1024, -1});
+        return one_of<11>({0, 1, 2, 3, 4, 5, 6, 7, 64, 1024, -1});
       case 'I':
         return one_of<8>({-1, 0, 1, 2, 3, 5, 1000, INT64_MIN}) + static_cast<std::int64_t>(random_() % 4);
       default:

@@ -150,7 +150,7 @@ TEST_F(GuestWaitTest, WrongHandlesAndLimits) {
       (call $is (call $add (local.get $set) (i64.const 1) (i32.const 4) (i64.load32_s (i32.const 68))) (i32.const 8) (i32.const 4))
       (call $is (call $add (local.get $set) (i64.const 1) (i32.const 6) (i64.const 0x100000001)) (i32.const 8) (i32.const 5))
       (call $is (call $add (local.get $set) (i64.const 1) (i32.const 6) (i64.const -1)) (i32.const 8) (i32.const 6))
-      (call $is (call $add (local.get $set) (i64.const 1) (i32.const 7) (i64.const 0)) (i32.const 28) (i32.const 7))
+      (call $is (call $add (local.get $set) (i64.const 1) (i32.const 8) (i64.const 0)) (i32.const 28) (i32.const 7))
       (call $is (call $add (local.get $set) (i64.const 1) (i32.const 0) (i64.const 999999)) (i32.const 71) (i32.const 8))
       (call $is (call $add (local.get $set) (i64.const 1) (i32.const 0) (call $self)) (i32.const 16) (i32.const 9))
       (call $is (call $add (i32.const 99) (i64.const 1) (i32.const 3) (i64.const 0)) (i32.const 8) (i32.const 10))

@@ -29,6 +29,10 @@ extern "C" {
 WEFT_PROCESS_IMPORT("self")
 int64_t weft_self(void);
 
+// The thread that calls: 0, the first one, or what thread_spawn answered when it was started. Not used again until 2^29 others have been.
+WEFT_PROCESS_IMPORT("thread_self")
+int32_t weft_thread_self(void);
+
 // ---- messages ----
 
 enum {

@@ -1,4 +1,4 @@
-// Wait sets: one wait for many things: messages, channels, topics, timers, events, the ends of processes; for any of them, for all, or for so many.
+// Wait sets: one wait for many things: messages, channels, topics, timers, events, the ends of processes and threads; for any of them, for all, or for so many.
 //
 //   int set = weft_wait_set_new();
 //   weft_wait_add(set, 1, WEFT_WAIT_MAILBOX, 0);
@@ -35,6 +35,8 @@ enum {
   WEFT_WAIT_TOPIC = 4,     // a subscription: its handle
   WEFT_WAIT_TIMER = 5,     // nanoseconds from now. Ready once they are over, and from then on
   WEFT_WAIT_EVENT = 6,     // its handle. Ready while it is set
+  WEFT_WAIT_THREAD = 7,    // the end of a thread of one's own process: its id, as thread_spawn gave it, or weft_thread_self(). It may have ended.
+                           // ESRCH: no thread has had it. EDEADLK: 0, the first thread, with which the process ends
 };
 
 #define WEFT_WAIT_ALL 0xffffffffu

@@ -28,6 +28,7 @@ HostFunctions guest_calls(const HostFunctions& unless_in, Payment payment) {
 }
 
 Process::State& caller_of(Caller& caller) { return static_cast<GuestTask&>(guest::call_host_of(caller)).process(); }
+std::uint32_t thread_of(Caller& caller) { return static_cast<GuestTask&>(guest::call_host_of(caller)).thread(); }
 
 StateRef reach(Process::State& from, ProcessId to) { return from.environment.table.find(to); }
 

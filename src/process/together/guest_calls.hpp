@@ -60,6 +60,8 @@ void define_topic_calls(HostFunctions& functions);
 
 // The process that calls.
 Process::State& caller_of(Caller& caller);
+// And which of its threads.
+std::uint32_t thread_of(Caller& caller);
 
 // Every call that names another process comes through here: the place for rules about who may reach whom. Null: no such process.
 StateRef reach(Process::State& from, ProcessId to);

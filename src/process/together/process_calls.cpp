@@ -34,6 +34,7 @@ std::int32_t to_errno(const Error& error) {
 }
 
 std::int64_t self(Caller& caller) { return static_cast<std::int64_t>(caller.process_id()); }
+std::int32_t thread_self(Caller& caller) { return static_cast<std::int32_t>(thread_of(caller)); }
 
 Task<Result<std::int32_t>> send_to(Caller& caller, StateRef target, std::int64_t tag, std::uint32_t at, std::uint32_t size,
                                    std::int64_t timeout_ns) {
@@ -188,6 +189,7 @@ Result<std::int64_t> whereis(Caller& caller, std::uint32_t at, std::uint32_t siz
 void define_process_calls(HostFunctions& functions) {
   constexpr const char* kModule = "weft_process";
   functions.define(kModule, "self", self);
+  functions.define(kModule, "thread_self", thread_self);
   functions.define(kModule, "send", send);
   functions.define(kModule, "send_named", send_named);
   functions.define(kModule, "receive", receive);

@@ -14,7 +14,7 @@ constexpr std::size_t kSetsMax = 16;
 constexpr std::uint32_t kMembersMax = 1024;
 constexpr std::uint32_t kAll = UINT32_MAX;
 
-enum class Kind : std::uint32_t { kProcess, kReadable, kWritable, kMailbox, kTopic, kTimer, kEvent };
+enum class Kind : std::uint32_t { kProcess, kReadable, kWritable, kMailbox, kTopic, kTimer, kEvent, kThread };
 
 // struct weft_wait_event
 struct Ready {
@@ -77,6 +77,12 @@ std::expected<Waitable, std::int32_t> waitable_of(Process::State& self, Kind kin
       const auto known = find<GuestEvent>(self, argument);
       if (!known) return std::unexpected(wasi::kBadHandle);
       return known->event.when_set();
+    }
+    case Kind::kThread: {
+      if (argument == 0) return std::unexpected(wasi::kDeadlock);
+      Waitable end = self.when_thread_ended(static_cast<std::uint64_t>(argument));
+      if (!end) return std::unexpected(wasi::kNoProcess);
+      return end;
     }
   }
   return std::unexpected(wasi::kInvalid);
