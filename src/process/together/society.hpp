@@ -1,4 +1,4 @@
-// Society: what processes of one runtime know of each other: links, monitors, names. The rules are in weft/link.hpp and weft/runtime.hpp.
+// Society: what processes of one runtime have in common: links, monitors and names (kinship.hpp); locks, topics and regions by name; what guests hold by handles.
 //
 // All functions may be called from any thread, with no lock held.
 #pragma once
@@ -15,6 +15,7 @@
 #include "base/mutex.hpp"
 #include "process/table.hpp"
 #include "process/together/budget.hpp"
+#include "process/together/kinship.hpp"
 #include "process/together/peer.hpp"
 #include "process/together/shareable.hpp"
 #include "weft/error.hpp"
@@ -35,33 +36,17 @@ namespace weft::process {
 
 using StateRef = std::shared_ptr<Process::State>;
 
-class Society {
+struct Processes {
+  using Member = Process::State;
+  using Table = process::Table;
+  static void kill(Process::State& process, std::string_view by);
+  static Process handle_of(StateRef process);
+};
+extern template class Kinship<Processes>;
+
+class Society : public Kinship<Processes> {
  public:
-  static constexpr std::size_t kNameBytesMax = 255;
-  static constexpr std::size_t kNamesOfOneMax = 16;
-
-  explicit Society(Table& table) : table_(table) {}
-  Society(const Society&) = delete;
-  Society& operator=(const Society&) = delete;
-
-  Result<void> link(Process::State& one, Process::State& other);
-  bool unlink(Process::State& one, ProcessId other);
-  void trap_exits(Process::State& process, bool traps);
-
-  // Of a number that no process has any more, or never had, the message comes at once.
-  Result<MonitorId> monitor(Process::State& watcher, ProcessId target);
-  bool demonitor(Process::State& watcher, MonitorId id, bool flush);
-  MonitorId monitor(const StateRef& target, Watcher watcher);
-  static bool demonitor_host(Process::State& target, MonitorId id);
-
-  // The bound on names, set once.
-  void set_names_max(std::size_t max) { names_max_ = max; }
-  // kBadArgument, kExhausted, kNotFound: it has ended. Taken: kBadArgument, and `taken` is set, if given.
-  Result<void> register_name(std::string_view name, Process::State& process, bool* taken = nullptr);
-  // With an owner: only if it is theirs.
-  bool unregister_name(std::string_view name, ProcessId owner_or_zero = 0);
-  ProcessId whereis(std::string_view name) const;  // 0: nobody
-  std::size_t names() const;
+  using Kinship::Kinship;
 
   // Locks and topics by name: see weft/process_lock.hpp and weft/topic.hpp.
   Result<std::shared_ptr<detail::LockState>> open_lock(std::string_view name, std::uint32_t permits);
@@ -98,29 +83,12 @@ class Society {
   // 0 or an errno.
   static std::int32_t grant(Process::State& to, std::string_view name, std::shared_ptr<Shareable> what);
 
-  // By the Process::State. First the process leaves: its mailbox closes, its names and handles go. Once its status is there, others are told.
-  Bereaved leave(Process::State& process);
-  void tell(const StateRef& process, Bereaved bereaved, const ExitStatus& status);
-
  private:
-  void tell_linked(Process::State& ended, ProcessId other, const std::shared_ptr<const ExitReason>& reason, const std::string& by);
-  void tell_watcher(Process::State& ended, MonitorId id, ProcessId watcher, const std::shared_ptr<const ExitReason>& reason);
-
-  Table& table_;
   ByName<detail::LockState> locks_;
   ByName<detail::TopicState> topics_;
   ByName<detail::RegionState> regions_by_name_;
   std::shared_ptr<Budget> regions_;
   const std::shared_ptr<Budget> channels_ = std::make_shared<Budget>(UINT64_MAX);  // counted only
-  // Writers: monitor(). A count that publishes nothing, hence relaxed.
-  base::atomic<MonitorId> next_monitor_{1};
-  std::size_t names_max_ = 16'384;
-  // Taken before a peer's.
-  mutable base::Mutex names_mutex_;
-  struct Hash : std::hash<std::string_view> {
-    using is_transparent = void;
-  };
-  std::unordered_map<std::string, ProcessId, Hash, std::equal_to<>> names_ WEFT_GUARDED_BY(names_mutex_);
 };
 
 }  // namespace weft::process
