@@ -178,6 +178,9 @@ class World {
   void demonitor(SimProcess& watcher, MonitorId id, bool flush) {
     Known& a = known_[watcher.id];
     const bool was = a.monitors.contains(id);
+    if (was) {
+      ASSERT_FALSE(kin_.demonitor_host(*all_[a.monitors[id]], id)) << "it is not the host's";
+    }
     ASSERT_EQ(kin_.demonitor(watcher, id, flush), was);
     if (was) {
       forget_watcher(a.monitors[id], id);
