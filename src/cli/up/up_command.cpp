@@ -1,5 +1,5 @@
 #include "cli/up/commands.hpp"
-#include "cli/up/up_session.hpp"
+#include "cli/up/session/up_session.hpp"
 
 namespace weft::cli {
 
