@@ -60,7 +60,7 @@ class World {
   }
 
   sched::SimDriver& sim_;
-  const std::shared_ptr<Environment> environment_ = std::make_shared<Environment>(nullptr, nullptr, nullptr, 1, 1);
+  const std::shared_ptr<Environment> environment_ = std::make_shared<Environment>(nullptr, nullptr, nullptr, nullptr, 1, 1);
   std::shared_ptr<TaskManagerState> manager_;
   std::vector<std::shared_ptr<ManagedTask>> tasks_;
   std::vector<std::optional<Duration>> ended_;
