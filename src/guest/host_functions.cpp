@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/address_sanitizer.hpp"
 #include "sync/task_context.hpp"
 #include "wasm/call.hpp"
 #include "wasm/call_host.hpp"
@@ -86,6 +87,7 @@ weft_error* call_immediate(void* environment, void* process, weft_caller* raw, c
     const Arguments arguments(args, nargs);
     return store(function.immediate(caller, arguments.span()), results);
   } catch (...) {
+    base::forget_unwound_frames();
     return to_abi_error(detail::error_of(std::current_exception()));
   }
 }
@@ -121,6 +123,7 @@ weft_host_poll poll_waiting(void* environment, void* process, weft_caller* raw, 
     if (!waiting->call->poll(context)) return WEFT_HOST_POLL_PENDING;
     *error = store(waiting->call->take(), results);
   } catch (...) {
+    base::forget_unwound_frames();
     *error = to_abi_error(detail::error_of(std::current_exception()));
   }
   return *error == nullptr ? WEFT_HOST_POLL_READY : WEFT_HOST_POLL_TRAP;
@@ -178,6 +181,7 @@ weft_error* progress(void*, void* process, weft_caller* raw, const weft_val* arg
     std::memcpy(text.data(), bytes->data(), copied);
     host.progress(args[0].of.f64, std::string_view(text.data(), copied));
   } catch (...) {
+    base::forget_unwound_frames();
     return to_abi_error(detail::error_of(std::current_exception()));
   }
   return nullptr;
