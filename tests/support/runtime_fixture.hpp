@@ -6,15 +6,18 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "support/fibers.hpp"
@@ -131,6 +134,8 @@ class RuntimeTest : public ::testing::Test {
     watchdog_.reset();
     runtime_.reset();
     EXPECT_EQ(entries_in("/proc/self/fd"), descriptors_) << "descriptors were left open";
+    const auto settled_by = std::chrono::steady_clock::now() + kHang;
+    while (entries_in("/proc/self/task") > threads_ && std::chrono::steady_clock::now() < settled_by) std::this_thread::yield();
     EXPECT_EQ(entries_in("/proc/self/task"), threads_) << "threads were left running";
   }
 
@@ -140,12 +145,24 @@ class RuntimeTest : public ::testing::Test {
   // The compiler's threads and whatever else is made once a program stay; they are no leak.
   static void warm_up() {
     static const bool done = [] {
-      const Runtime runtime = Runtime::create(usual_options()).value();
-      constexpr std::string_view kText = R"((module (func (export "_start"))))";
-      (void)runtime.compile({reinterpret_cast<const std::uint8_t*>(kText.data()), kText.size()}, "warm-up").value();
+      {
+        const Runtime runtime = Runtime::create(usual_options()).value();
+        constexpr std::string_view kText = R"((module (func (export "_start"))))";
+        (void)runtime.compile({reinterpret_cast<const std::uint8_t*>(kText.data()), kText.size()}, "warm-up").value();
+      }
+      while (any_of_a_runtime()) std::this_thread::yield();
       return true;
     }();
     (void)done;
+  }
+  // The system lists threads that were joined for another moment.
+  static bool any_of_a_runtime() {
+    std::error_code gone;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", gone)) {
+      std::string name;
+      if (std::getline(std::ifstream(thread.path() / "comm"), name) && name.starts_with("weft-")) return true;
+    }
+    return false;
   }
 
   std::optional<Watchdog> watchdog_;
