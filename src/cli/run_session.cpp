@@ -28,20 +28,6 @@ constexpr Duration kAfterKill = std::chrono::seconds(3);  // a killed guest ends
 constexpr std::uint64_t kSpawnBatch = 256;                // between two looks at signals and ends
 constexpr std::size_t kInputBytesMax = 64U << 20;         // --stdin copy
 
-std::string_view name_of(platform::Signal signal) {
-  switch (signal) {
-    case platform::Signal::kInterrupt:
-      return "Ctrl-C";
-    case platform::Signal::kTerminate:
-      return "SIGTERM";
-    case platform::Signal::kHangUp:
-      return "SIGHUP";
-    case platform::Signal::kQuit:
-      return "SIGQUIT";
-  }
-  return "a signal";
-}
-
 // All of weft's own standard input; kExhausted when it is larger than what copies may be given.
 Result<std::string> read_standard_input() {
   std::string text;

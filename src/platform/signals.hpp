@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace weft::platform {
 
@@ -21,6 +22,7 @@ enum class Signal : std::uint8_t {
 
 // What a shell adds to 128 for a program that this signal ended.
 int number_of(Signal signal) noexcept;
+std::string_view name_of(Signal signal) noexcept;  // "SIGTERM"; for people: "Ctrl-C"
 
 class SignalSource {
  public:

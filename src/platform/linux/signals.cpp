@@ -13,6 +13,20 @@ constexpr std::array kSignals = {Signal::kInterrupt, Signal::kTerminate, Signal:
 
 }  // namespace
 
+std::string_view name_of(Signal signal) noexcept {
+  switch (signal) {
+    case Signal::kInterrupt:
+      return "Ctrl-C";
+    case Signal::kTerminate:
+      return "SIGTERM";
+    case Signal::kHangUp:
+      return "SIGHUP";
+    case Signal::kQuit:
+      return "SIGQUIT";
+  }
+  return "a signal";
+}
+
 int number_of(Signal signal) noexcept {
   switch (signal) {
     case Signal::kInterrupt:

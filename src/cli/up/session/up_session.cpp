@@ -28,20 +28,6 @@ constexpr Duration kLastWords = std::chrono::seconds(3);  // to be said, at the 
 constexpr std::size_t kClientsMax = 32;
 constexpr std::size_t kHttpRequestBytesMax = 8192;
 
-std::string_view name_of(platform::Signal signal) {
-  switch (signal) {
-    case platform::Signal::kInterrupt:
-      return "Ctrl-C";
-    case platform::Signal::kTerminate:
-      return "SIGTERM";
-    case platform::Signal::kHangUp:
-      return "SIGHUP";
-    case platform::Signal::kQuit:
-      return "SIGQUIT";
-  }
-  return "a signal";
-}
-
 std::filesystem::path manifest_path(const Settings& settings) {
   return settings.operands.empty() ? std::filesystem::path("weft.toml") : std::filesystem::path(settings.operands.front());
 }
